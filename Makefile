@@ -1,0 +1,59 @@
+# Every target sets up what it needs, below .venv/ and build/ (tools/setup). See README.md.
+PYTHON ?= python3
+VENV := .venv/bin
+# Options for pytest, as in: make test PYTEST="--target unix32 -k arp"
+PYTEST ?=
+PROGRAMS := $(CURDIR)/build/system/bin
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
+
+.PHONY: help setup venv lint unit test coverage demo clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       Linux talks to smolmp over a TAP, in a network namespace of its own"
+	@echo "make test       lint, and every test this machine can run"
+	@echo "make unit       only tests/unit, inside MicroPython"
+	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
+	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
+	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
+	@echo "make clean      remove results; make distclean: what setup made, too"
+	@echo 'PYTEST="..."    more options for pytest, such as --target unix32 or -k arp'
+
+setup:
+	@$(PYTHON) tools/setup
+
+venv:
+	@$(PYTHON) tools/setup venv
+
+lint: venv
+	@$(VENV)/python tools/lint.py
+
+unit: setup
+	@$(VENV)/python -m pytest tests/unit $(PYTEST)
+
+# Lint and tests both run, whatever the other says; pytest has the last word.
+test: setup
+	@mkdir -p build/logs; status=0; \
+	$(VENV)/python tools/lint.py || status=1; \
+	$(VENV)/python -m pytest --junitxml=build/logs/tests.xml $(PYTEST) || status=1; \
+	if [ $$status -ne 0 ]; then echo "make test: FAILED"; fi; \
+	exit $$status
+
+# Which lines of smolmp tests/unit reaches, seen through CPython and the shim.
+coverage: setup
+	@rm -f build/coverage*
+	@SMOLMP_COVERAGE=1 $(VENV)/python -m pytest tests/unit --target shim $(PYTEST) || true
+	@$(VENV)/python -m coverage combine -q
+	@$(VENV)/python -m coverage html -q -d build/coverage-html
+	@$(VENV)/python -m coverage report --skip-covered
+
+demo: setup
+	@$(VENV)/python tools/demo.py
+
+clean:
+	rm -rf build/mpy build/typing build/logs build/pcap build/coverage*
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find smolmp ports tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf build .venv
