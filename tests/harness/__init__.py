@@ -1,0 +1,1 @@
+"""The test harness: pytest in front, MicroPython behind. See plugin.py."""

