@@ -1,0 +1,1 @@
+"""Storage: the ring buffer, the packet ring, and the assembler of out-of-order data."""
