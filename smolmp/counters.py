@@ -1,0 +1,62 @@
+"""What an Interface counts. The names of MIB-II (RFC 4293) where it has one.
+
+The counters are one array('I') of 32-bit words that wrap; viper adds to them. A file that counts
+repeats the numbers it needs as `_COUNT_NAME = const(n)`; Interface.stats() gives people names.
+"""
+
+import micropython
+
+NAMES = (
+    # The link.
+    "rx_frames",  # 0   frames and packets that the device handed over
+    "tx_frames",  # 1   and that it took
+    "tx_busy",  # 2   it did not take one: kept and tried again if it was a socket's
+    "tx_dropped",  # 3   a reply lost because the device was busy or a neighbour unknown
+    "rx_truncated",  # 4   shorter than its headers say, at any layer
+    "rx_malformed",  # 5   a field that no sender may send
+    "rx_bad_checksum",  # 6
+    "rx_unsupported",  # 7   an ethertype or a kind of packet that nobody here speaks
+    "rx_not_us",  # 8   for another link address
+    # IP.
+    "ip_not_ours",  # 9   for another IP address
+    "ip_martian",  # 10  a source or destination that cannot be (RFC 1122 3.2.1.3)
+    "ip_own_source",  # 11  from our own address
+    "ip_link_broadcast",  # 12  unicast within a link broadcast (RFC 1122 3.3.6)
+    "ip_fragments",  # 13  fragments that nobody reassembles
+    "ip_no_protocol",  # 14  no handler for the protocol
+    "ip_no_route",  # 15  to send: no route, or no source address
+    "ip_too_big",  # 16  to send: larger than the MTU
+    # Neighbours.
+    "neighbor_requests",  # 17  requests sent
+    "neighbor_replies",  # 18  requests answered
+    "neighbor_failed",  # 19  nobody answered: the waiting frame is dropped
+    "neighbor_changed",  # 20  a neighbour moved to another link address
+    "neighbor_conflicts",  # 21  somebody else claims an address of ours (RFC 5227)
+    "neighbor_blocked",  # 22  a frame found its neighbour's waiting place taken
+    "neighbor_evicted",  # 23  the cache was full
+    # ICMP.
+    "icmp_in",  # 24
+    "icmp_echos",  # 25  echo requests answered
+    "icmp_errors",  # 26  errors sent
+    "icmp_limited",  # 27  errors not sent: rate limit
+    # Transport: counted by the sockets.
+    "udp_in",  # 28
+    "udp_out",  # 29
+    "udp_no_port",  # 30
+    "udp_full",  # 31  the receive queue had no room
+    "tcp_in",  # 32
+    "tcp_out",  # 33
+    "tcp_retransmitted",  # 34
+    "tcp_resets_in",  # 35
+    "tcp_resets_out",  # 36
+    "tcp_no_port",  # 37  a segment for no socket
+    "tcp_rejected",  # 38  SYNs and ACKs that a rule dropped (broadcast, out of window, ...)
+    "icmp_full",  # 39
+    "raw_full",  # 40
+)
+
+
+@micropython.viper
+def count(counters: ptr32, i: int):
+    """counters[i] += 1; `i` is a number from NAMES."""
+    counters[i] = counters[i] + 1

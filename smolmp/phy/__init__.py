@@ -1,0 +1,1 @@
+"""Devices: what carries frames, and what stands between a device and the stack."""

@@ -1,0 +1,64 @@
+"""Random: a small deterministic generator (Marsaglia's xorshift128, period 2**128 - 1).
+
+For ports, identifiers and jitter. It is not a cipher: whoever sees enough of its output can
+continue it, so secrets that must resist that (RFC 6528, RFC 7217) hash a key of their own.
+"""
+
+from array import array
+
+import micropython
+
+
+@micropython.viper
+def _next(state: ptr32, n: int) -> int:
+    t = state[0]
+    t ^= t << 11
+    state[0] = state[1]
+    state[1] = state[2]
+    w = state[3]
+    state[2] = w
+    w = w ^ ((w >> 19) & 0x1FFF) ^ t ^ ((t >> 8) & 0xFFFFFF)
+    state[3] = w
+    return (w >> 2) & ((1 << n) - 1)
+
+
+@micropython.viper
+def _fill(state: ptr32, words: ptr32, at: int):
+    t = state[0]
+    t ^= t << 11
+    state[0] = state[1]
+    state[1] = state[2]
+    w = state[3]
+    state[2] = w
+    w = w ^ ((w >> 19) & 0x1FFF) ^ t ^ ((t >> 8) & 0xFFFFFF)
+    state[3] = w
+    words[at] = w
+
+
+class Random:
+    """`seed`: an int of any size, or bytes. Give every boot another one."""
+
+    def __init__(self, seed):
+        if isinstance(seed, int):
+            seed = (seed & ((1 << 128) - 1)).to_bytes(16, "little")
+        state = bytearray(b"smolmp xorshift!")  # never all zero, whatever the seed
+        for i, byte in enumerate(seed):
+            # x -> 5 x + byte is one to one modulo 256 in either: no seed byte is lost.
+            state[i & 15] = (state[i & 15] * 5 + byte) & 0xFF
+        if not any(state):
+            state[0] = 1
+        self._state = array("I", state)
+        for _ in range(16):  # one changed bit of the seed reaches every bit of the state
+            _next(self._state, 1)
+
+    def bits(self, n: int) -> int:
+        """A number of `n` bits, 0 <= n <= 29."""
+        return _next(self._state, n)
+
+    def below(self, limit: int) -> int:
+        """A number in 0..limit-1, 1 <= limit <= 2**16."""
+        return _next(self._state, 29) % limit
+
+    def fill(self, words, at: int):
+        """Put 32 random bits into words[at] (array('i') or array('I'))."""
+        _fill(self._state, words, at)
