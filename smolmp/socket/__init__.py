@@ -1,0 +1,1 @@
+"""Sockets: one sans-IO state machine per kind, and the SocketSet that finds them."""

@@ -1,0 +1,347 @@
+"""SocketSet: the sockets that one program polls together, and what is to be done about each.
+
+A socket lives in a slot. For every slot there are, in words that viper scans:
+
+    a demux key    which packets are its own                        (bind, unbind, find)
+    a mark         it has something to send: egress visits it       (mark)
+    a deadline     its earliest timer                               (deadline)
+    a change       it is to be reported by the poll                 (changed)
+
+so a poll costs what there is to do, not what there are sockets. Slots are reused; a handle is a
+slot with a generation, so that one that outlived its socket is told from its successor.
+Memory is allocated by add() only.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+from smolmp.socket import demux
+
+_TICKS_MASK = const(0x3FFFFFFF)
+_SLOT_BITS = const(12)
+_GENERATIONS = const(0x1FFFF)
+
+
+class _All:
+    def __getitem__(self, index):
+        return index
+
+
+_ALL = _All()[:]  # a slice object made once: `del list[_ALL]` allocates nothing
+
+
+@micropython.viper
+def set_bit(bits: ptr32, slot: int):
+    i = slot >> 5
+    bits[i] = bits[i] | (1 << (slot & 31))
+
+
+@micropython.viper
+def clear_bit(bits: ptr32, slot: int):
+    i = slot >> 5
+    bits[i] = bits[i] & ((1 << (slot & 31)) ^ -1)
+
+
+@micropython.viper
+def next_bit(bits: ptr32, start: int, end: int) -> int:
+    """The first set bit in start..end (end excluded), -1 if none."""
+    while start < end:
+        word = bits[start >> 5] >> (start & 31)
+        # On 32 bits the shift copies the sign downwards: those copies stand beyond the word.
+        if word == 0:
+            start = ((start >> 5) + 1) << 5
+        else:
+            while word & 1 == 0:
+                word >>= 1
+                start += 1
+            if start < end:
+                return start
+            return -1
+    return -1
+
+
+@micropython.viper
+def move_bits(to: ptr32, bits: ptr32, words: int):
+    """Set in `to` what is set in `bits`, and clear it there."""
+    i = 0
+    while i < words:
+        to[i] = to[i] | bits[i]
+        bits[i] = 0
+        i += 1
+
+
+@micropython.viper
+def count_bits(bits: ptr32, words: int) -> int:
+    n = 0
+    i = 0
+    while i < words:
+        word = bits[i]
+        k = 0
+        while k < 32:
+            n += (word >> k) & 1
+            k += 1
+        i += 1
+    return n
+
+
+@micropython.viper
+def _next_deadline(deadlines: ptr32, slots: int, now: int) -> int:
+    """Milliseconds from `now` to the earliest deadline, 0 if one is due, -1 if there is none."""
+    best = -1
+    i = 0
+    while i < slots:
+        # -1 reads as 0xffffffff through ptr32 on 64 bits: bit 30 tells it on both.
+        t = deadlines[i]
+        if (t >> 30) & 1 == 0:
+            d = (t - now) & 0x3FFFFFFF
+            if d >= 0x20000000:
+                return 0
+            if best < 0 or d < best:
+                best = d
+        i += 1
+    return best
+
+
+@micropython.viper
+def take_due(deadlines: ptr32, slots: int, now: int, start: int) -> int:
+    """The first slot from `start` on whose deadline has come, -1 if none; its deadline is
+    cleared, so that it cannot stay in the past."""
+    while start < slots:
+        t = deadlines[start]
+        if (t >> 30) & 1 == 0 and (now - t) & 0x3FFFFFFF < 0x20000000:
+            deadlines[start] = -1
+            return start
+        start += 1
+    return -1
+
+
+class SocketSet:
+    """Sockets polled together.
+
+    `capacity`: slots made at once; add() doubles them when they are used up (up to 4096).
+    `seed`: keys the demux hash, so that nobody outside can aim at one chain of it.
+    """
+
+    def __init__(self, capacity: int = 8, seed: int = 0):
+        self.objects = []  # slot -> socket or None
+        self.raw = []  # the sockets whose `kind` is "raw" / "icmp"
+        self.icmp = []
+        self.slots = 0
+        self.table = demux.new_table(1, 0)
+        self.deadlines = array("i")
+        self.marks = array("I")
+        self.blocked = array("I")
+        self._changes = array("I")
+        self._generations = array("i")
+        self._report = []  # what poll returns
+        self._seed = seed
+        self._count = 0
+        self._words = 0
+        self.earliest = -1  # not later than any deadline; -1: there is none
+        self.turn = 0  # where the next egress begins
+        self.neighbor_events = 0  # of the interface, as last seen: see Interface
+        self._grow(max(1, capacity))
+
+    def _grow(self, slots: int):
+        if slots > 1 << _SLOT_BITS:
+            raise OverflowError("too many sockets")
+        extra = slots - self.slots
+        table = demux.new_table(slots, self._seed)
+        demux.copy_bindings(self.table, table)
+        words = (slots + 31) // 32
+        more = bytes(4 * (words - self._words))
+        self.marks.extend(array("I", more))
+        self.blocked.extend(array("I", more))
+        self._changes.extend(array("I", more))
+        self._generations.extend(array("i", bytes(4 * extra)))
+        self.deadlines.extend(array("i", b"\xff" * (4 * extra)))
+        self.objects.extend([None] * extra)
+        # A list keeps its room when it is emptied in one go.
+        report = [None] * slots
+        for i, socket in enumerate(self._report):
+            report[i] = socket
+        kept = len(self._report)
+        self._report.extend(report[kept:])
+        del self._report[kept:]
+        self.table = table
+        self._words = words
+        self.slots = slots
+
+    # What the application calls.
+
+    def add(self, socket):
+        """Take `socket` in and return it. ValueError if it is in a set already."""
+        if socket.sockets is not None:
+            raise ValueError("socket is in a set already")
+        if self._count == self.slots:
+            self._grow(2 * self.slots)
+        slot = self.objects.index(None)
+        self.objects[slot] = socket
+        self._count += 1
+        socket.sockets = self
+        socket.slot = slot
+        socket.handle = self._generations[slot] << _SLOT_BITS | slot
+        kind = getattr(socket, "kind", None)
+        if kind == "raw":
+            self.raw.append(socket)
+        elif kind == "icmp":
+            self.icmp.append(socket)
+        socket.attached()
+        return socket
+
+    def remove(self, socket):
+        """Forget `socket` (or a handle) and return it; its packets are nobody's from now on.
+        KeyError if it is not here."""
+        if isinstance(socket, int):
+            socket = self[socket]
+        elif socket.sockets is not self:
+            raise KeyError(socket)
+        slot = socket.slot
+        socket.detached()
+        demux.remove(self.table, slot)
+        self.deadlines[slot] = -1
+        clear_bit(self.marks, slot)
+        clear_bit(self.blocked, slot)
+        clear_bit(self._changes, slot)
+        self._generations[slot] = (self._generations[slot] + 1) & _GENERATIONS
+        if socket in self.raw:
+            self.raw.remove(socket)
+        if socket in self.icmp:
+            self.icmp.remove(socket)
+        self.objects[slot] = None
+        self._count -= 1
+        socket.sockets = None
+        socket.slot = -1
+        socket.handle = -1
+        return socket
+
+    def __getitem__(self, handle: int):
+        slot = handle & ((1 << _SLOT_BITS) - 1)
+        if handle >= 0 and slot < self.slots:
+            socket = self.objects[slot]
+            if socket is not None and socket.handle == handle:
+                return socket
+        raise KeyError(handle)
+
+    def __len__(self):
+        return self._count
+
+    def __iter__(self):
+        for socket in self.objects:
+            if socket is not None:
+                yield socket
+
+    def __contains__(self, socket):
+        return socket.sockets is self
+
+    def __repr__(self):
+        return "SocketSet(%s)" % ", ".join([repr(socket) for socket in self])
+
+    # What sockets call. None of it allocates.
+
+    def bind(self, slot: int, flow):
+        """Packets that match `flow`'s first 12 words are for `slot` from now on (again)."""
+        demux.remove(self.table, slot)
+        demux.insert(self.table, slot, flow)
+
+    def unbind(self, slot: int):
+        demux.remove(self.table, slot)
+
+    @micropython.viper
+    def mark(self, slot: int):
+        """`slot` has something to send: egress will call its dispatch(iface)."""
+        bits = ptr32(self.marks)
+        i = slot >> 5
+        bits[i] = bits[i] | (1 << (slot & 31))
+
+    @micropython.viper
+    def changed(self, slot: int):
+        """Report `slot` in the poll's result."""
+        bits = ptr32(self._changes)
+        i = slot >> 5
+        bits[i] = bits[i] | (1 << (slot & 31))
+
+    @micropython.viper
+    def deadline(self, slot: int, t: int):
+        """`slot`'s earliest timer is due at `t` (ms mod 2**30; -1: it has none)."""
+        deadlines = ptr32(self.deadlines)
+        deadlines[slot] = t
+        if t >= 0:
+            first = int(self.earliest)
+            if first < 0 or (t - first) & 0x3FFFFFFF >= 0x20000000:
+                self.earliest = t
+
+    def find(self, rec) -> int:
+        """The slot that packet (or flow) `rec` is for, -1 if nobody's. The hot path calls
+        `demux.find(sockets.table, rec, -1)` itself."""
+        return demux.find(self.table, rec, -1)
+
+    def find_next(self, rec, slot: int) -> int:
+        """The next slot after `slot` that `rec` also matches, -1 if there is none."""
+        return demux.find(self.table, rec, slot)
+
+    # What the interface calls.
+
+    def run_timers(self, iface):
+        """Call on_timer(iface) of every socket whose deadline has come. The interface calls it
+        when `earliest` has."""
+        now = iface.now
+        slot = -1
+        while True:
+            slot = take_due(self.deadlines, self.slots, now, slot + 1)
+            if slot < 0:
+                break
+            self.objects[slot].on_timer(iface)
+        self.delay(now)
+
+    def delay(self, now: int) -> int:
+        """Milliseconds from `now` (mod 2**30) to the earliest deadline, 0: due, -1: none."""
+        if self.earliest < 0:
+            return -1
+        d = _next_deadline(self.deadlines, self.slots, now)
+        # What is past becomes `now`: a time that long ago would look like one to come.
+        self.earliest = -1 if d < 0 else (now - (_TICKS_MASK - d) - 1) & _TICKS_MASK
+        return d
+
+    def next_marked(self, start: int, end: int) -> int:
+        """The first marked slot in start..end (end excluded), -1 if none."""
+        return next_bit(self.marks, start, end)
+
+    def unmark(self, slot: int):
+        clear_bit(self.marks, slot)
+
+    def block(self, slot: int):
+        """`slot` cannot send before some neighbour's state changes."""
+        clear_bit(self.marks, slot)
+        set_bit(self.blocked, slot)
+
+    def unblock(self):
+        """Mark again everything that was blocked."""
+        move_bits(self.marks, self.blocked, self._words)
+
+    def has_marks(self) -> bool:
+        return next_bit(self.marks, 0, self.slots) >= 0
+
+    def has_blocked(self) -> bool:
+        return next_bit(self.blocked, 0, self.slots) >= 0
+
+    def count_marks(self) -> int:
+        return count_bits(self.marks, self._words)
+
+    def has_changes(self) -> bool:
+        return next_bit(self._changes, 0, self.slots) >= 0
+
+    def take_changed(self):
+        """The changed sockets, in slot order, each once: a list that the next call reuses."""
+        report = self._report
+        del report[_ALL]
+        changes = self._changes
+        slots = self.slots
+        slot = next_bit(changes, 0, slots)
+        while slot >= 0:
+            clear_bit(changes, slot)
+            report.append(self.objects[slot])
+            slot = next_bit(changes, slot + 1, slots)
+        return report

@@ -1,0 +1,383 @@
+"""UDP sockets (RFC 768; RFC 1122 4.1 for hosts).
+
+    socket = sockets.add(udp.Socket(rx=2048, tx=2048))
+    socket.bind(6969)                       # or ("192.168.69.1", 6969)
+    meta = udp.UdpMetadata()
+    n = socket.recv_into(buffer, meta)      # None: nothing there
+    socket.send(buffer, n, meta)            # the answer; None: the queue is full
+
+A datagram to one of our addresses goes to the best match: the socket connected to its sender,
+then the one bound to the address, then the one bound to the port. A broadcast or multicast one
+goes to every socket that matches. When nobody takes a datagram, its sender hears so by ICMP.
+"""
+
+from errno import ECONNREFUSED, EHOSTUNREACH, EINVAL
+
+import micropython
+from micropython import const
+
+from smolmp.counters import count
+from smolmp.socket.datagram import DatagramSocket, Metadata, aim
+from smolmp.socket.demux import find
+from smolmp.socket.endpoint import (
+    clear,
+    copy_words,
+    is_unset,
+    local,
+    remote,
+    set_address,
+    set_local,
+    set_remote,
+)
+from smolmp.socket.protocols import HANDLERS, ICMP_ERRORS
+from smolmp.storage.kernels import ring_read_sum, ring_write_sum
+from smolmp.storage.packets import packet_enter, packet_first
+from smolmp.wire.udp import parse
+
+_FAMILY = const(0)
+_LPORT = const(2)
+_RPORT = const(3)
+_LOCAL = const(4)
+_REMOTE = const(8)
+_HOPS = const(12)
+_TOS = const(13)
+_DATA = const(18)
+_END = const(19)
+_SCOPE = const(22)
+_PAYLOAD = const(23)
+_LENGTH = const(24)
+_TYPE = const(43)
+_CODE = const(44)
+_SCOPE_SHIFT = const(8)
+
+_RING_READ_AT = const(1)  # words of PacketRing
+_PACKET_SLOTS = const(3)
+_PACKET_COUNT = const(5)
+
+_SENT = const(1)
+_IDLE = const(0)
+_UNREACHABLE = const(-3)
+_TOO_BIG = const(-4)
+
+_RX_UDP = const(2)  # device.checksums
+_TX_UDP = const(32)
+
+_TX_DATA = const(64)  # where the UDP header stands in iface.tx
+_TX_PAYLOAD = const(72)
+
+_COUNT_RX_ERRORS = const(3)  # minus a result code: rx_truncated and so on
+_COUNT_RX_BAD_CHECKSUM = const(6)
+_COUNT_UDP_IN = const(28)
+_COUNT_UDP_OUT = const(29)
+_COUNT_UDP_NO_PORT = const(30)
+_COUNT_UDP_FULL = const(31)
+
+_PROTO_UDP = const(17)
+_DST_UNREACHABLE = const(3)
+_PROTOCOL_UNREACHABLE = const(2)
+_PORT_UNREACHABLE = const(3)
+_FRAGMENTATION_NEEDED = const(4)
+
+_EADDRNOTAVAIL = const(99)
+_EMSGSIZE = const(90)
+
+_MAX_PAYLOAD = const(65507)  # what an IPv4 packet can hold
+
+_len = len
+
+
+class UdpMetadata(Metadata):
+    """Metadata of a datagram: an address and a port, and our address."""
+
+    def set(self, endpoint, local_address=None):
+        """Aim at (address, port) or "address:port", optionally from one of our addresses."""
+        flow = self.flow
+        clear(flow)
+        if endpoint is not None:
+            set_remote(flow, endpoint)
+        set_address(flow, _LOCAL, local_address)
+
+    @property
+    def port(self) -> int:
+        """The remote port."""
+        return self.flow[_RPORT]
+
+    @property
+    def endpoint(self):
+        """(address, port) of the remote; None when there is none."""
+        return remote(self.flow)
+
+
+class Socket(DatagramSocket):
+    """A UDP socket. rx, tx: octets of payload it may hold (a number or a bytearray);
+    rx_slots, tx_slots: how many datagrams."""
+
+    kind = "udp"
+    protocol = _PROTO_UDP
+    metadata = UdpMetadata
+
+    def __init__(self, rx=2048, tx=2048, rx_slots=8, tx_slots=8):
+        super().__init__(rx, tx, rx_slots, tx_slots)
+        self.max_payload = _MAX_PAYLOAD  # octets; send() refuses more (EMSGSIZE)
+        self._family = 0  # as bound; connecting narrows that of the flow
+
+    # ------------------------------------------------------------ the state
+
+    @property
+    def is_open(self) -> bool:
+        return self.flow[_LPORT] != 0
+
+    @property
+    def local(self):
+        """(address, port); None when not bound."""
+        return local(self.flow) if self.flow[_LPORT] else None
+
+    @property
+    def remote(self):
+        """(address, port); None when not connected."""
+        return remote(self.flow)
+
+    def bind(self, endpoint):
+        """Take a local port, of all addresses or of one.
+
+        OSError: EINVAL (bound already), EADDRNOTAVAIL (port 0).
+        """
+        own = self.flow
+        if own[_LPORT]:
+            raise OSError(EINVAL)
+        to = self.metadata().flow
+        set_local(to, endpoint)
+        if not to[_LPORT]:
+            raise OSError(_EADDRNOTAVAIL)
+        own[_FAMILY] = self._family = to[_FAMILY]
+        own[_LPORT] = to[_LPORT]
+        copy_words(own, _LOCAL, to, _LOCAL, 4)
+        if self.slot >= 0:
+            self.sockets.bind(self.slot, own)
+
+    def connect(self, endpoint):
+        """From now on receive only from, and by default send to, (address, port).
+
+        None: receive from anybody again. What was received before stays.
+        OSError: EADDRNOTAVAIL (not bound; no address, no port), EINVAL (another family).
+        """
+        own = self.flow
+        to = self.metadata().flow
+        to[_FAMILY] = self._family
+        if endpoint is not None:
+            set_remote(to, endpoint)
+            if not to[_RPORT] or is_unset(to, _REMOTE):
+                raise OSError(_EADDRNOTAVAIL)
+        if not own[_LPORT]:
+            raise OSError(_EADDRNOTAVAIL)
+        own[_FAMILY] = to[_FAMILY]
+        own[_RPORT] = to[_RPORT]
+        copy_words(own, _REMOTE, to, _REMOTE, 4)
+        if self.slot >= 0:
+            self.sockets.bind(self.slot, own)
+
+    def close(self):
+        """Give up the port and what is queued in both directions; bind() opens it again."""
+        self.flow[_FAMILY] = self._family = 0
+        self._forget()
+
+    # ------------------------------------------------------------ sending
+
+    @micropython.native
+    def send(self, data, n=None, meta=None):
+        """Queue the first n octets of data (all of them) as one datagram.
+
+        meta: a UdpMetadata with the remote end and, if it matters, our address; None where the
+        socket is connected. Returns n, or None when the queue has no room now.
+        OSError: EADDRNOTAVAIL (not bound; nobody to send to: a received datagram may name port 0
+        as its source, and wants no answer), EMSGSIZE. Allocates nothing.
+        """
+        size = _len(data)
+        if n is None:
+            n = size
+        elif not 0 <= n <= size:
+            raise OSError(EINVAL)
+        own = self.flow
+        to = own if meta is None else meta.flow
+        if not own[_LPORT] or not to[_RPORT] or aim(self._out, to, own):
+            raise OSError(_EADDRNOTAVAIL)
+        if n > self.max_payload:
+            raise OSError(_EMSGSIZE)
+        return self._queue(data, 0, n, self._out)
+
+    def send_to(self, data, endpoint):
+        """Queue data as one datagram to (address, port), as send() does."""
+        return self.send(data, None, UdpMetadata(endpoint))
+
+    # ------------------------------------------------------------ the interface's side
+
+    @micropython.native
+    def process(self, iface):
+        """Receive the datagram in iface.rx and iface.rec, which is for this socket.
+
+        Its checksum has not been looked at: it is summed on its way into the queue.
+        """
+        rec = iface.rec
+        ring = self._rx
+        words = ring.words
+        n = rec[_LENGTH]
+        held = words[_PACKET_COUNT]
+        if held == words[_PACKET_SLOTS]:
+            return self._full(iface)
+        if held == 0:
+            words[_RING_READ_AT] = 0
+        acc = _header_sum(iface.rx, rec)
+        if acc < 0:
+            count(iface.counters, _COUNT_RX_BAD_CHECKSUM)
+            return
+        total = ring_write_sum(ring.buffer, words, 0, 0, iface.rx, rec[_PAYLOAD], n, acc)
+        if total < 0:
+            self._full(iface)
+        elif total == 0xFFFF or not acc or iface.checksums & _RX_UDP:
+            packet_enter(words, n, rec)
+            self.sockets.changed(self.slot)
+        else:
+            count(iface.counters, _COUNT_RX_BAD_CHECKSUM)
+
+    def _full(self, iface):
+        self.rx_dropped += 1
+        count(iface.counters, _COUNT_UDP_FULL)
+
+    def process_error(self, iface):
+        """An ICMP error quotes a datagram of this socket. RFC 1122 4.1.3.3, as others do it:
+        only a connected socket learns of it, when it has received all that came before."""
+        if not self.flow[_RPORT]:
+            return
+        rec = iface.rec
+        code = rec[_CODE]
+        if rec[_TYPE] != _DST_UNREACHABLE:
+            return
+        if code == _PORT_UNREACHABLE or code == _PROTOCOL_UNREACHABLE:
+            self.error = ECONNREFUSED
+        elif code != _FRAGMENTATION_NEEDED:
+            self.error = EHOSTUNREACH
+        self.sockets.changed(self.slot)
+
+    @micropython.native
+    def dispatch(self, iface):
+        """Send the datagram at the head of the queue."""
+        out = self._out
+        ring = self._tx
+        words = ring.words
+        n = packet_first(words, out)
+        if n < 0:
+            return _IDLE
+        tx = iface.tx
+        if n > _len(tx) - _TX_PAYLOAD:
+            return self._too_big(iface)
+        if is_unset(out, _LOCAL) and not iface.select_source(out):
+            return self._sent(_UNREACHABLE)
+        total = ring_read_sum(ring.buffer, words, 0, 0, tx, _TX_PAYLOAD, n, 0)
+        _emit(tx, out, n, -1 if iface.checksums & _TX_UDP else total)
+        code = iface.send(out, _TX_PAYLOAD + n)
+        if code == _SENT:
+            count(iface.counters, _COUNT_UDP_OUT)
+            if not self._starved:  # as _sent() does it, a method call cheaper
+                ring.discard()
+                return _SENT
+        elif code == _TOO_BIG:
+            return self._too_big(iface)
+        return self._sent(code)
+
+    def _too_big(self, iface):
+        """The datagram is dropped; the program is told about the next one of its size."""
+        if iface.tx_end - _TX_PAYLOAD < self.max_payload:
+            self.max_payload = iface.tx_end - _TX_PAYLOAD
+        return self._sent(_TOO_BIG)
+
+
+@micropython.viper
+def _header_sum(frame: ptr8, rec: ptr32) -> int:
+    """The RFC 1071 sum of the pseudo header and the UDP header, not folded (below 2**20).
+
+    0: the sender computed no checksum, as it may on IPv4; -1: but not on IPv6 (RFC 8200 8.1).
+    """
+    at = rec[_PAYLOAD]
+    checksum = frame[at - 2] << 8 | frame[at - 1]
+    if checksum == 0:
+        return -1 if rec[_FAMILY] == 6 else 0
+    length = frame[at - 4] << 8 | frame[at - 3]
+    total = 17 + 2 * length + rec[_LPORT] + rec[_RPORT] + checksum
+    i = _LOCAL
+    while i < _HOPS:
+        a = rec[i]
+        total += (a & 0xFFFF) + ((a >> 16) & 0xFFFF)
+        i += 1
+    return total
+
+
+@micropython.viper
+def _emit(frame: ptr8, flow: ptr32, n: int, total: int):
+    """Write the header of a datagram of n octets whose sum is total; -1: leave the checksum 0."""
+    p = ptr8(int(frame) + _TX_DATA)
+    n += 8
+    local = flow[_LPORT]
+    remote = flow[_RPORT]
+    p[0] = local >> 8
+    p[1] = local
+    p[2] = remote >> 8
+    p[3] = remote
+    p[4] = n >> 8
+    p[5] = n
+    if total < 0:
+        p[6] = 0
+        p[7] = 0
+        return
+    total += 17 + 2 * n + local + remote
+    i = _LOCAL
+    while i < _HOPS:
+        a = flow[i]
+        total += (a & 0xFFFF) + ((a >> 16) & 0xFFFF)
+        i += 1
+    total = (total & 0xFFFF) + (total >> 16)
+    total = ((total & 0xFFFF) + (total >> 16)) ^ 0xFFFF
+    if total == 0:  # 0 would mean that there is none
+        total = 0xFFFF
+    p[6] = total >> 8
+    p[7] = total
+
+
+@micropython.native
+def ingress(iface, sockets):
+    """The IP packet in iface.rx and iface.rec holds a datagram: parse it, deliver it."""
+    rec = iface.rec
+    rx = iface.rx
+    counters = iface.counters
+    count(counters, _COUNT_UDP_IN)
+    code = parse(rx, rec[_DATA], rec[_END], rec, 0)
+    if code:
+        count(counters, _COUNT_RX_ERRORS - code)
+        return
+    slot = find(sockets.table, rec, -1)
+    scope = rec[_SCOPE]
+    if scope:
+        rec[_TOS] |= scope << _SCOPE_SHIFT
+        while slot >= 0:
+            sockets.objects[slot].process(iface)
+            slot = find(sockets.table, rec, slot)
+        rec[_TOS] &= 255
+    elif slot >= 0:
+        sockets.objects[slot].process(iface)
+    else:
+        if not iface.checksums & _RX_UDP and parse(rx, rec[_DATA], rec[_END], rec, 1):
+            count(counters, _COUNT_RX_BAD_CHECKSUM)
+            return
+        count(counters, _COUNT_UDP_NO_PORT)
+        # RFC 1122 4.1.3.1; the interface knows when not to (a raw socket took it, rate limit).
+        iface.icmp_error(_DST_UNREACHABLE, _PORT_UNREACHABLE)
+
+
+def error(iface, sockets):
+    """An ICMP error quotes a datagram: tell the socket that sent it."""
+    slot = find(sockets.table, iface.quoted, -1)
+    if slot >= 0:
+        sockets.objects[slot].process_error(iface)
+
+
+HANDLERS[_PROTO_UDP] = ingress
+ICMP_ERRORS[_PROTO_UDP] = error
