@@ -1,0 +1,63 @@
+"""TCP (RFC 9293): the Socket, and how it works.
+
+Theory of operation
+
+One Socket is one connection. All its numbers live in one array('i') of 60 words, the control
+block `socket.w`; its first 14 words are the flow (see smolmp/wire), so the block itself addresses
+what the connection sends, and its first 12 are the key under which the demux finds it.
+
+    14      state             22      RCV.ADV   window announced, from RCV.NXT
+    15      SND.UNA           23-25   receive ring: capacity, read position, length
+    16      RCV.NXT           26-28   transmit ring, the same
+    17      SND.NXT           29      MSS_OUT, 30 SND.SCALE, 31 RCV.SCALE, 32 FLAGS
+    18      SND.MAX           33-35   timestamps: TS.Recent, our clock, when it was read
+    19      SND.WND           36-41   timers: deadlines in ms, -1 stopped
+    20, 21  SND.WL1, SND.WL2  42-47   SRTT, RTTVAR, RTO, back-off, the segment being timed
+                              48-58   duplicate ACKs, recovery point, octets to acknowledge, ...
+
+Only four of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1 and SND.WL2, and only kernels
+(kernels.py) touch those: as Python ints they would be allocated on every board. Everything else is
+a distance. SND.NXT and SND.MAX (the highest ever sent) count from SND.UNA, and so do positions in
+the stream: position p stands in the transmit ring at p, since the ring begins at SND.UNA. RCV.ADV
+counts from RCV.NXT, and out-of-order data is kept behind the receive ring's end, remembered by an
+Assembler in offsets from RCV.NXT. When SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
+
+Input, one segment (receive.py, the order of RFC 9293 3.10.7.4):
+
+    ingress         parse, demux; a segment nobody wants is answered by an RST
+    relate          SEG.SEQ - RCV.NXT and SEG.ACK - SND.UNA, as small ints
+    listen/syn_sent handshake.py
+    acceptable?     in the window; else an ACK, a challenge ACK (RFC 5961) or silence
+    RST, SYN        RFC 5961's rules
+    acknowledge     acknowledge.py: SND.UNA, SND.WND, round-trip time, duplicate ACKs
+    receive         in order: copied once, from the frame into the ring; else to its place behind
+    FIN, ACK policy
+
+Output (transmit.py): whoever has something to say marks the socket in its set; the interface
+asks marked sockets round robin, and `dispatch` sends one segment: SYN, a resent first segment, a
+window probe, data and FIN, an ACK, a keep-alive, a window update, in this order. State changes
+only when the interface took the segment. So an ACK rides on data whenever there is some, and a
+batch of received segments is answered by one ACK when the poll that took them in ends.
+
+The functions that every segment passes are native: bytecode with more than 11 words of locals and
+stack would take its frame from the heap at each call, and look for room there.
+
+Time (timers.py): deadlines only; the set wakes the socket when the earliest has come.
+"""
+
+# From the bottom upwards: an import inside an import costs C stack, of which a board has 8 KB.
+import smolmp.storage.assembler  # noqa: F401, I001
+import smolmp.wire.tcp  # noqa: F401
+import smolmp.socket.endpoint  # noqa: F401
+import smolmp.socket.tcp.kernels  # noqa: F401
+import smolmp.socket.tcp.timers  # noqa: F401
+import smolmp.socket.tcp.transmit  # noqa: F401
+import smolmp.socket.tcp.replies  # noqa: F401
+import smolmp.socket.tcp.handshake  # noqa: F401
+import smolmp.socket.tcp.acknowledge  # noqa: F401
+import smolmp.socket.tcp.receive  # noqa: F401
+from smolmp.socket.protocols import HANDLERS
+from smolmp.socket.tcp.ingress import ingress
+from smolmp.socket.tcp.socket import Socket  # noqa: F401
+
+HANDLERS[6] = ingress

@@ -1,0 +1,166 @@
+"""The ACK field: SND.UNA and SND.WND move, what was lost is found out.
+
+RFC 9293 3.10.7.4 (fifth), RFC 5681 3.2 (fast retransmit), RFC 6582 (NewReno's partial ACKs).
+"""
+
+import micropython
+from micropython import const
+
+from smolmp.socket.tcp import timers, transmit
+from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
+from smolmp.socket.tcp.replies import challenge
+from smolmp.storage.kernels import ring_discard
+
+_LENGTH = const(24)
+_CONTROL = const(27)
+_OPTIONS = const(29)
+_SEG_SEQ = const(48)
+_SEG_ACK = const(49)
+_SEG_WND = const(50)
+_SEG_NEWER = const(51)
+_STATE = const(14)
+_SND_UNA = const(15)
+_SND_NXT = const(17)
+_SND_MAX = const(18)
+_SND_WND = const(19)
+_TX = const(26)
+_FLAGS = const(32)
+_T_RETRANSMIT = const(36)
+_T_PERSIST = const(39)
+_T_CLOSE = const(40)
+_RTO = const(44)
+_BACKOFF = const(45)
+_RTT_AT = const(46)
+_RTT_MARK = const(47)
+_DUPACKS = const(48)
+_RECOVER = const(49)
+_UNACKED = const(50)
+_PROGRESS = const(52)
+_MAX_WND = const(56)
+_FIN_WAIT_1 = const(5)
+_FIN_WAIT_2 = const(6)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+_TIME_WAIT = const(10)
+_FLAG_TIMESTAMPS = const(4)
+_FLAG_RESEND = const(16)
+_FLAG_PROBE = const(32)
+_FIN = const(1)
+_OPT_TIMESTAMPS = const(16)
+
+
+def acknowledge(socket, iface):
+    """RFC 9293 3.10.7.4, fifth: the ACK field. False: the segment goes no further."""
+    w = socket.w
+    record = iface.rec
+    n = record[_SEG_ACK]
+    flight = w[_SND_MAX]
+    timers.heard(socket, iface.now)
+    if n > flight or n < 0 and n < -w[_MAX_WND]:
+        # It acknowledges what was never sent, or an age ago (RFC 5961 5.2).
+        challenge(socket, iface)
+        return False
+    if n < 0:
+        return True
+    window = record[_SEG_WND]
+    if n == 0 and flight and not record[_LENGTH] and not record[_CONTROL] & _FIN:
+        if window == w[_SND_WND] and window:
+            _duplicate(socket)
+    if record[_SEG_NEWER]:
+        if window > w[_SND_WND]:
+            socket.sockets.mark(socket.slot)
+        note_window(record, w)
+        if window > w[_MAX_WND]:
+            w[_MAX_WND] = window
+    if w[_SND_WND] == 0:
+        w[_PROGRESS] = iface.now  # a peer that answers probes is alive (RFC 9293 3.8.6.1)
+    elif w[_T_PERSIST] >= 0:
+        w[_T_PERSIST] = -1
+        w[_FLAGS] &= ~_FLAG_PROBE
+        w[_BACKOFF] = 0
+        socket.sockets.mark(socket.slot)
+    if w[_FLAGS] & _FLAG_TIMESTAMPS and record[_OPTIONS] & _OPT_TIMESTAMPS:
+        if record[_SEG_SEQ] <= -w[_UNACKED]:  # Last.ACK.sent (RFC 7323 4.3)
+            note_timestamp(record, w)
+    if n > 0:
+        acknowledged(socket, iface, n)
+    return True
+
+
+def _duplicate(socket):
+    """Count duplicate ACKs; the third sends the first segment again (RFC 5681 3.2)."""
+    w = socket.w
+    w[_DUPACKS] += 1
+    if w[_DUPACKS] == 3 and w[_RECOVER] == 0:
+        w[_RECOVER] = w[_SND_MAX]
+        w[_FLAGS] |= _FLAG_RESEND
+        socket.sockets.mark(socket.slot)
+
+
+@micropython.native
+def acknowledged(socket, iface, n):
+    """SND.UNA moves up by n > 0 acknowledged octets (and the FIN behind the last of them)."""
+    w = socket.w
+    now = iface.now
+    queued = w[_TX + 2]
+    fin = n > queued
+    if queued:
+        ring_discard(w, _TX, n)
+    if w[_RTT_AT] >= 0:
+        if n >= w[_RTT_MARK]:
+            timers.sample(socket, now)
+        else:
+            w[_RTT_MARK] -= n
+    advance(w, _SND_UNA, n)
+    left = w[_SND_MAX] - n
+    w[_SND_MAX] = left
+    w[_SND_NXT] = w[_SND_NXT] - n if w[_SND_NXT] > n else 0
+    w[_PROGRESS] = now
+    w[_DUPACKS] = 0
+    if w[_BACKOFF]:
+        w[_BACKOFF] = 0
+        timers.compute_rto(socket)
+    if w[_RECOVER] < 0:
+        # After a timeout, until all that was sent before it is acknowledged (RFC 6582 3.2, 4).
+        w[_RECOVER] = w[_RECOVER] + n if n < -w[_RECOVER] else 0
+    elif w[_RECOVER]:
+        w[_RECOVER] -= n
+        if w[_RECOVER] > 0:
+            # A partial acknowledgement: the next hole is lost too (RFC 6582 3.2).
+            w[_FLAGS] |= _FLAG_RESEND
+        else:
+            w[_RECOVER] = 0
+    if left:
+        timers.arm(socket, _T_RETRANSMIT, now, w[_RTO])  # RFC 6298 5.3
+    else:
+        w[_T_RETRANSMIT] = -1
+        w[_FLAGS] &= ~_FLAG_RESEND
+        if w[_STATE] != _TIME_WAIT:
+            w[_T_CLOSE] = -1
+        if fin or queued <= n and not transmit.fin_outstanding(w):
+            w[_T_PERSIST] = -1  # nothing waits for the window any more
+    sockets = socket.sockets
+    sockets.changed(socket.slot)
+    if queued > n or w[_FLAGS] & _FLAG_RESEND or transmit.fin_outstanding(w):
+        sockets.mark(socket.slot)
+    if fin:
+        _fin_acknowledged(socket, iface)
+
+
+def _fin_acknowledged(socket, iface):
+    state = socket.w[_STATE]
+    if state == _FIN_WAIT_1:
+        socket.w[_STATE] = _FIN_WAIT_2
+    elif state == _CLOSING:
+        time_wait(socket, iface)
+    elif state == _LAST_ACK:
+        socket.release()
+
+
+def time_wait(socket, iface):
+    w = socket.w
+    w[_STATE] = _TIME_WAIT
+    w[_T_RETRANSMIT] = -1
+    w[_T_PERSIST] = -1
+    timers.arm(socket, _T_CLOSE, iface.now, socket.time_wait)
+    socket.sockets.changed(socket.slot)

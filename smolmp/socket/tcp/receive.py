@@ -1,0 +1,278 @@
+"""TCP input: a segment arrives (RFC 9293 3.10.7).
+
+The order of checks is the RFC's. `relate` has placed the segment: SEG.SEQ counts from RCV.NXT and
+SEG.ACK from SND.UNA, so "RCV.NXT =< SEG.SEQ" reads `0 <= seq` here.
+"""
+
+from errno import ECONNREFUSED, ECONNRESET
+
+import micropython
+from micropython import const
+
+from smolmp.counters import count
+from smolmp.socket.tcp import timers
+from smolmp.socket.tcp.acknowledge import acknowledge, acknowledged, time_wait
+from smolmp.socket.tcp.handshake import listen, open_passively, syn_sent
+from smolmp.socket.tcp.kernels import advance, clock, predict, relate, take
+from smolmp.socket.tcp.replies import answer, challenge
+from smolmp.storage.kernels import ring_write
+
+_PAYLOAD = const(23)
+_LENGTH = const(24)
+_CONTROL = const(27)
+_SEG_SEQ = const(48)
+_SEG_ACK = const(49)
+
+_STATE = const(14)
+_RCV_NXT = const(16)
+_SND_NXT = const(17)
+_RCV_ADV = const(22)
+_RX = const(23)
+_MSS_OUT = const(29)
+_FLAGS = const(32)
+_T_ACK = const(37)
+_T_CLOSE = const(40)
+_UNACKED = const(50)
+_FIN_AT = const(53)
+
+_LISTEN = const(1)
+_SYN_SENT = const(2)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_1 = const(5)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+_TIME_WAIT = const(10)
+
+_FLAG_TIMESTAMPS = const(4)
+_FLAG_ACK_NOW = const(8)
+
+_FIN = const(1)
+_SYN = const(2)
+_RST = const(4)
+_ACK_BIT = const(16)
+
+_COUNT_TCP_RESETS_IN = const(35)
+
+
+@micropython.native
+def segment_arrives(socket, iface):
+    """Process the segment in iface.rec, which the demux gave to `socket`."""
+    w = socket.w
+    record = iface.rec
+    state = w[_STATE]
+    if state == _LISTEN:
+        listen(socket, iface)
+        return
+    if w[_FLAGS] & _FLAG_TIMESTAMPS:
+        clock(w, iface.now)
+    relate(record, w)
+    if state == _ESTABLISHED and not socket.assembler_used:
+        code = predict(record, w, iface.now)
+        if code:
+            _expected(socket, iface, code)
+            return
+    if state == _SYN_SENT:
+        syn_sent(socket, iface)
+        return
+    control = record[_CONTROL]
+    if not _acceptable(socket, iface):
+        return
+    if control & _RST:
+        _reset(socket, iface)
+        return
+    if control & _SYN:
+        _syn_again(socket, iface)
+        return
+    if not control & _ACK_BIT:
+        return
+    if state == _SYN_RECEIVED and not open_passively(socket, iface):
+        return
+    if not acknowledge(socket, iface):
+        return
+    if record[_LENGTH] or control & _FIN:
+        _receive(socket, iface)
+
+
+@micropython.native
+def _expected(socket, iface, code):
+    """The segment that header prediction knows: only its ACK and its text are left to take."""
+    w = socket.w
+    record = iface.rec
+    n = record[_SEG_ACK]
+    if n:
+        acknowledged(socket, iface, n)
+    if code & 2:
+        socket.sockets.mark(socket.slot)  # the window grew: more may be sent
+    n = record[_LENGTH]
+    if n:
+        ring_write(socket.rx_buffer, w, _RX, 0, iface.rx, record[_PAYLOAD], n)
+        take(w, n)
+        socket.sockets.changed(socket.slot)
+        _schedule_ack(socket, iface)
+
+
+@micropython.native
+def _acceptable(socket, iface):
+    """RFC 9293 3.10.7.4, first: is it in the window? If not, answers it and returns False."""
+    w = socket.w
+    record = iface.rec
+    control = record[_CONTROL]
+    seq = record[_SEG_SEQ]
+    n = record[_LENGTH]
+    if control & (_SYN | _FIN):
+        n += 1
+    window = w[_RCV_ADV]
+    if n == 0:
+        # A peer that has filled the window speaks from its right edge.
+        if 0 <= seq <= window:
+            return True
+    elif window == 0:
+        # Nothing fits, but the ACK, and an RST or FIN, at the edge must be heard.
+        if seq == 0:
+            return True
+    elif seq < window and seq + n > 0:
+        return True
+    if control & _RST:
+        return False
+    if control & _FIN and w[_STATE] == _TIME_WAIT:
+        # The peer did not get our last ACK: give it the time again (RFC 9293 3.10.7.4, fin bit).
+        timers.arm(socket, _T_CLOSE, iface.now, socket.time_wait)
+    if control & _SYN:
+        if w[_STATE] == _SYN_RECEIVED and seq == -1:
+            if control & _ACK_BIT:
+                answer(socket, iface)  # simultaneous open
+            else:
+                w[_SND_NXT] = 0  # our SYN+ACK was lost: send it again
+                socket.sockets.mark(socket.slot)
+        else:
+            challenge(socket, iface)
+    elif n or seq == -1:
+        answer(socket, iface)  # old data, or a keep-alive: the peer needs this to go on
+    else:
+        challenge(socket, iface)
+    return False
+
+
+def _reset(socket, iface):
+    """RFC 9293 3.10.7.4, second, with RFC 5961 3.2: only the exact next octet may reset."""
+    w = socket.w
+    count(iface.counters, _COUNT_TCP_RESETS_IN)
+    if w[_STATE] == _TIME_WAIT:
+        return  # RFC 1337: an old duplicate must not cut TIME-WAIT short
+    if iface.rec[_SEG_SEQ] != 0:
+        challenge(socket, iface)
+    elif w[_STATE] == _CLOSING or w[_STATE] == _LAST_ACK:
+        socket.release()  # both sides have closed: nothing is left to be told to the program
+    else:
+        socket.fail(ECONNREFUSED if w[_STATE] == _SYN_RECEIVED else ECONNRESET)
+
+
+def _syn_again(socket, iface):
+    """RFC 9293 3.10.7.4, fourth: a SYN in the window."""
+    if socket.passive and socket.w[_STATE] == _SYN_RECEIVED and iface.rec[_SEG_SEQ] >= 0:
+        socket.relisten()
+    else:
+        challenge(socket, iface)  # RFC 5961 4.2: whoever sent it learns where we stand
+
+
+@micropython.native
+def _receive(socket, iface):
+    """RFC 9293 3.10.7.4, seventh and eighth: the text and the FIN."""
+    w = socket.w
+    state = w[_STATE]
+    if state != _ESTABLISHED and state != _FIN_WAIT_1 and state != _FIN_WAIT_2:
+        return
+    record = iface.rec
+    offset = record[_SEG_SEQ]
+    n = record[_LENGTH]
+    start = record[_PAYLOAD]
+    fin = record[_CONTROL] & _FIN
+    urgent = offset != 0
+    if offset < 0:
+        start -= offset
+        n += offset
+        offset = 0
+    if offset + n > w[_RCV_ADV]:
+        # What lies beyond the window is not there, nor the FIN behind it. A FIN alone needs no
+        # room: it is taken when the window is full.
+        n = w[_RCV_ADV] - offset
+        fin = 0
+        urgent = True
+    if fin and w[_FIN_AT] < 0:
+        w[_FIN_AT] = offset + n
+    if n > 0:
+        got = _store(socket, iface.rx, start, offset, n)
+        if got < 0:
+            urgent = True
+        elif got:
+            _take(socket, got)
+    if w[_FIN_AT] == 0:
+        _fin_arrives(socket, iface)
+    elif urgent or socket.assembler_used:
+        # Out of order, or filling a gap: the peer's loss recovery counts on it (RFC 5681 4.2).
+        socket.assembler_used = socket.assembler.count() != 0
+        answer(socket, iface)
+        return
+    _schedule_ack(socket, iface)
+
+
+@micropython.native
+def _store(socket, frame, start, offset, n):
+    """Put n octets at `offset` from RCV.NXT into the receive ring.
+
+    Returns how many octets became readable, -1 when there are too many holes to remember.
+    """
+    w = socket.w
+    if offset == 0 and not socket.assembler_used:
+        ring_write(socket.rx_buffer, w, _RX, 0, frame, start, n)
+        return n
+    got = socket.assembler.add_then_remove_front(offset, n)
+    if got >= 0:
+        ring_write(socket.rx_buffer, w, _RX, offset, frame, start, n)
+        socket.assembler_used = True
+        socket.newest = offset
+    return got
+
+
+def _take(socket, n):
+    """n octets at RCV.NXT are in order: they are the user's now."""
+    w = socket.w
+    take(w, n)
+    if w[_FIN_AT] >= 0:
+        w[_FIN_AT] -= n
+    if socket.assembler_used:
+        socket.newest -= n
+    socket.sockets.changed(socket.slot)
+
+
+@micropython.native
+def _schedule_ack(socket, iface):
+    """RFC 9293 3.8.6.3: at once for every second full segment, else within ack_delay."""
+    w = socket.w
+    if w[_UNACKED] > w[_MSS_OUT] or not socket.ack_delay or w[_FLAGS] & _FLAG_ACK_NOW:
+        w[_FLAGS] |= _FLAG_ACK_NOW
+        socket.sockets.mark(socket.slot)
+    elif w[_UNACKED] and w[_T_ACK] < 0:
+        timers.arm(socket, _T_ACK, iface.now, socket.ack_delay)
+
+
+def _fin_arrives(socket, iface):
+    w = socket.w
+    w[_FIN_AT] = -1
+    socket.assembler.clear()  # nothing follows a FIN, whatever a peer sent
+    socket.assembler_used = False
+    advance(w, _RCV_NXT, 1)
+    if w[_RCV_ADV]:
+        w[_RCV_ADV] -= 1
+    w[_FLAGS] |= _FLAG_ACK_NOW
+    state = w[_STATE]
+    if state == _ESTABLISHED:
+        w[_STATE] = _CLOSE_WAIT
+    elif state == _FIN_WAIT_1:
+        w[_STATE] = _CLOSING
+    else:
+        time_wait(socket, iface)
+    socket.sockets.changed(socket.slot)

@@ -1,0 +1,266 @@
+"""The clocks of a connection: retransmission (RFC 6298), persist, keep-alive, user timeout,
+delayed ACK and TIME-WAIT.
+
+Each is a word that holds its deadline or -1. The socket set knows one deadline per socket, never
+later than the earliest of them; moving a timer further away does not bother the set, which wakes
+the socket too early once and is told the right time then.
+"""
+
+from errno import ECONNABORTED, ETIMEDOUT
+
+from micropython import const
+
+from smolmp.socket.tcp.kernels import earliest
+
+_FAMILY = const(0)
+_LOCAL = const(4)
+
+_STATE = const(14)
+_SND_NXT = const(17)
+_SND_MAX = const(18)
+_SND_WND = const(19)
+_TX = const(26)
+_FLAGS = const(32)
+_T_RETRANSMIT = const(36)
+_T_ACK = const(37)
+_T_KEEPALIVE = const(38)
+_T_PERSIST = const(39)
+_T_CLOSE = const(40)
+_T_SET = const(41)
+_SRTT = const(42)
+_RTTVAR = const(43)
+_RTO = const(44)
+_BACKOFF = const(45)
+_RTT_AT = const(46)
+_DUPACKS = const(48)
+_RECOVER = const(49)
+_HEARD = const(51)
+_PROGRESS = const(52)
+_PROBES = const(55)
+
+_ESTABLISHED = const(4)
+_TIME_WAIT = const(10)
+
+_FLAG_ACK_NOW = const(8)
+_FLAG_PROBE = const(32)
+_FLAG_KEEP_ALIVE = const(64)
+
+_RTO_INITIAL = const(1000)  # RFC 6298 2.1
+_RTO_MAX = const(60000)  # RFC 6298 2.5
+_SYN_RETRIES = const(6)  # with doubling from 1 s: 127 s (RFC 1122 4.2.3.5 wants 3 minutes for R2)
+_RETRIES = const(15)
+_KEEP_ALIVE_PROBES = const(9)
+_WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
+
+
+def arm(socket, timer, now, ms):
+    """Let the timer word `timer` run out in `ms` (< 2**29) from `now`."""
+    w = socket.w
+    # now + ms without leaving 31 bits on the way.
+    t = (now - (_WRAP - ms) - 1) & _WRAP
+    w[timer] = t
+    known = w[_T_SET]
+    if known < 0 or ((known - t) & _WRAP) < _HALF:
+        w[_T_SET] = t
+        socket.sockets.deadline(socket.slot, t)
+
+
+def reset(socket):
+    """Stop every timer and forget what was measured."""
+    w = socket.w
+    for timer in range(_T_RETRANSMIT, _T_SET + 1):
+        w[timer] = -1
+    w[_SRTT] = 0
+    w[_RTTVAR] = 0
+    w[_RTO] = _RTO_INITIAL
+    w[_BACKOFF] = 0
+    w[_RTT_AT] = -1
+    w[_PROBES] = 0
+
+
+def start_retransmit(socket, now):
+    """(Re)start the retransmission timer, and the user timeout when it does not run yet."""
+    arm(socket, _T_RETRANSMIT, now, socket.w[_RTO])
+    guard(socket, now)
+
+
+def guard(socket, now):
+    """Run the user timeout while an answer is awaited (RFC 9293 3.8.3)."""
+    if socket.timeout and socket.w[_T_CLOSE] < 0:
+        arm(socket, _T_CLOSE, now, socket.timeout)
+
+
+def start_persist(socket, now):
+    """Data waits and the window is shut: probe it (RFC 9293 3.8.6.1), first after one RTO."""
+    w = socket.w
+    if w[_T_PERSIST] < 0 and w[_T_RETRANSMIT] < 0:
+        w[_BACKOFF] = 0
+        w[_PROGRESS] = now
+        arm(socket, _T_PERSIST, now, w[_RTO])
+        guard(socket, now)
+
+
+def sample(socket, now):
+    """Take the round trip that began at _RTT_AT (RFC 6298 2.2, 2.3).
+
+    SRTT is kept in 1/8 ms, RTTVAR in 1/4.
+    """
+    w = socket.w
+    rtt = (now - w[_RTT_AT]) & _WRAP
+    w[_RTT_AT] = -1
+    if rtt >= _HALF:
+        return
+    if rtt == 0:
+        rtt = 1  # the clock's grain
+    srtt = w[_SRTT]
+    if srtt == 0:
+        w[_SRTT] = rtt << 3
+        w[_RTTVAR] = rtt << 1
+    else:
+        error = rtt - (srtt >> 3)
+        w[_SRTT] = srtt + error
+        if error < 0:
+            error = -error
+        w[_RTTVAR] += error - (w[_RTTVAR] >> 2)
+    compute_rto(socket)
+
+
+def compute_rto(socket):
+    """RTO = SRTT + 4 RTTVAR within [rto_min, 60 s] (RFC 6298 2.3, 2.4, 2.5)."""
+    w = socket.w
+    srtt = w[_SRTT]
+    if srtt:
+        rto = (srtt >> 3) + w[_RTTVAR]
+        if rto < socket.rto_min:
+            rto = socket.rto_min
+        if rto > _RTO_MAX:
+            rto = _RTO_MAX
+        w[_RTO] = rto
+
+
+def heard(socket, now):
+    """The peer showed that it lives."""
+    w = socket.w
+    w[_HEARD] = now
+    if w[_PROBES]:
+        w[_PROBES] = 0
+        if w[_SND_MAX] == 0 and w[_T_PERSIST] < 0:
+            w[_T_CLOSE] = -1
+
+
+def start_keep_alive(socket, now):
+    """(Re)start the keep-alive timer of an open connection, or stop it."""
+    w = socket.w
+    if socket.keep_alive and w[_STATE] >= _ESTABLISHED and w[_STATE] != _TIME_WAIT:
+        arm(socket, _T_KEEPALIVE, now, socket.keep_alive)
+    else:
+        w[_T_KEEPALIVE] = -1
+
+
+def on_timer(socket, iface):
+    """The set's deadline passed: serve the timers that are due, then tell it the next one."""
+    w = socket.w
+    now = iface.now
+    w[_T_SET] = -1
+    if _due(w, _T_ACK, now):
+        w[_T_ACK] = -1
+        w[_FLAGS] |= _FLAG_ACK_NOW
+        socket.sockets.mark(socket.slot)
+    if _due(w, _T_CLOSE, now):
+        _close_timer(socket, now)
+    if _due(w, _T_RETRANSMIT, now):
+        _retransmission_timeout(socket, iface)
+    if _due(w, _T_PERSIST, now):
+        _probe_window(socket, now)
+    if _due(w, _T_KEEPALIVE, now):
+        _probe_peer(socket, now)
+    t = earliest(w, now)
+    if t >= 0:
+        w[_T_SET] = t
+        socket.sockets.deadline(socket.slot, t)
+
+
+def _due(w, timer, now):
+    t = w[timer]
+    return t >= 0 and ((now - t) & _WRAP) < _HALF
+
+
+def _retransmission_timeout(socket, iface):
+    """RFC 6298 5.4 to 5.7: back off and send again from SND.UNA (go-back-N)."""
+    w = socket.w
+    w[_T_RETRANSMIT] = -1
+    if w[_SND_MAX] == 0:
+        return
+    if not iface.is_local(w, _LOCAL, w[_FAMILY]):
+        # The address was taken from the interface: no answer will come (RFC 1122 3.2.1.3).
+        socket.fail(ECONNABORTED)
+        return
+    w[_BACKOFF] += 1
+    if w[_BACKOFF] > (_RETRIES if w[_STATE] >= _ESTABLISHED else _SYN_RETRIES):
+        socket.fail(ETIMEDOUT)
+        return
+    rto = w[_RTO] << 1
+    w[_RTO] = rto if rto < _RTO_MAX else _RTO_MAX
+    if w[_BACKOFF] == 3:
+        w[_SRTT] = 0  # RFC 6298 5.7: what was measured no longer tells anything
+    w[_RTT_AT] = -1
+    w[_DUPACKS] = 0
+    w[_RECOVER] = -w[_SND_MAX]  # duplicate ACKs of what was sent so far tell nothing new
+    w[_SND_NXT] = 0
+    socket.sockets.mark(socket.slot)
+
+
+def _probe_window(socket, now):
+    w = socket.w
+    w[_T_PERSIST] = -1
+    if w[_T_RETRANSMIT] >= 0:
+        return
+    w[_FLAGS] |= _FLAG_PROBE
+    w[_BACKOFF] += 1
+    # RTO is at most 60 s: shifted by 14 it still is a small int.
+    delay = _RTO_MAX if w[_BACKOFF] > 14 else w[_RTO] << w[_BACKOFF]
+    arm(socket, _T_PERSIST, now, delay if delay < _RTO_MAX else _RTO_MAX)
+    guard(socket, now)
+    socket.sockets.mark(socket.slot)
+
+
+def _probe_peer(socket, now):
+    """RFC 1122 4.2.3.6: probe a peer that was not heard for the keep-alive interval."""
+    w = socket.w
+    interval = socket.keep_alive
+    w[_T_KEEPALIVE] = -1
+    if not interval or w[_STATE] < _ESTABLISHED or w[_STATE] == _TIME_WAIT:
+        return
+    silent = (now - w[_HEARD]) & _WRAP
+    if silent < interval:
+        arm(socket, _T_KEEPALIVE, now, interval - silent)
+        return
+    if w[_PROBES] >= _KEEP_ALIVE_PROBES:
+        socket.fail(ETIMEDOUT)
+        return
+    if w[_PROBES] == 0 and w[_SND_MAX] == 0:
+        w[_PROGRESS] = now
+        guard(socket, now)
+    w[_PROBES] += 1
+    w[_FLAGS] |= _FLAG_KEEP_ALIVE
+    arm(socket, _T_KEEPALIVE, now, interval)
+    socket.sockets.mark(socket.slot)
+
+
+def _close_timer(socket, now):
+    """End of TIME-WAIT, or the user timeout: nothing that was sent is answered for so long."""
+    w = socket.w
+    w[_T_CLOSE] = -1
+    if w[_STATE] == _TIME_WAIT:
+        socket.release()
+        return
+    timeout = socket.timeout
+    waiting = w[_SND_MAX] or w[_PROBES] or w[_T_PERSIST] >= 0
+    if not timeout or not waiting:
+        return
+    silent = (now - w[_PROGRESS]) & _WRAP
+    if silent < timeout:
+        arm(socket, _T_CLOSE, now, timeout - silent)
+    else:
+        socket.fail(ETIMEDOUT)

@@ -1,0 +1,385 @@
+"""TCP output: which segment goes next, and building it in place (RFC 9293 3.7 and 3.8).
+
+`dispatch` sends at most one segment and changes the connection only after the interface took
+it: a busy device or a neighbour that is still being asked costs nothing. Positions are counted
+from SND.UNA; the octet at position 0 is the SYN while it is unacknowledged, then the first
+octet of the transmit ring; the FIN stands behind the last one.
+"""
+
+from errno import EHOSTUNREACH
+
+import micropython
+from micropython import const
+
+from smolmp.counters import count
+from smolmp.socket.tcp import timers
+from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
+from smolmp.storage.kernels import ring_read_sum
+
+_STATE = const(14)
+_SND_NXT = const(17)
+_SND_MAX = const(18)
+_SND_WND = const(19)
+_RCV_ADV = const(22)
+_RX = const(23)
+_TX = const(26)
+_MSS_OUT = const(29)
+_RCV_SCALE = const(31)
+_FLAGS = const(32)
+_T_RETRANSMIT = const(36)
+_T_ACK = const(37)
+_T_PERSIST = const(39)
+_RTT_AT = const(46)
+_RTT_MARK = const(47)
+_UNACKED = const(50)
+_PROGRESS = const(52)
+_MAX_WND = const(56)
+_RETRANSMITS = const(58)
+
+_SYN_SENT = const(2)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_1 = const(5)
+_CLOSE_WAIT = const(7)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+
+_FLAG_NAGLE = const(1)
+_FLAG_SACK = const(2)
+_FLAG_TIMESTAMPS = const(4)
+_FLAG_ACK_NOW = const(8)
+_FLAG_RESEND = const(16)
+_FLAG_PROBE = const(32)
+_FLAG_KEEP_ALIVE = const(64)
+_FLAG_RESET = const(128)
+_FLAG_HOLD_SYN = const(256)
+_FLAG_SCALE = const(512)
+_FLAG_KEEP_ALIVE_SET = const(2048)
+
+_FIN = const(1)
+_SYN = const(2)
+_RST = const(4)
+_PSH = const(8)
+_ACK_BIT = const(16)
+
+_TX_DATA = const(64)
+_SENT = const(1)
+_IDLE = const(0)
+_BUSY = const(-1)
+_BLOCKED = const(-2)
+_UNREACHABLE = const(-3)
+_MAX_SACKS = const(4)
+
+_COUNT_TCP_OUT = const(33)
+_COUNT_TCP_RETRANSMITTED = const(34)
+_COUNT_TCP_RESETS_OUT = const(36)
+
+
+@micropython.native
+def dispatch(socket, iface):
+    """Send the next segment of `socket`, if it has one to send. Returns an egress code."""
+    w = socket.w
+    state = w[_STATE]
+    flags = w[_FLAGS]
+    if state < _ESTABLISHED:
+        if state >= _SYN_SENT:
+            if w[_SND_NXT] == 0 and (state == _SYN_SENT or not flags & _FLAG_HOLD_SYN):
+                return _send_syn(socket, iface)
+            if flags & _FLAG_ACK_NOW:  # an answer in SYN-RECEIVED that the device did not take
+                return send_ack(socket, iface, acceptable_position(w))
+            return _IDLE
+        if flags & _FLAG_RESET:
+            return _send_reset(socket, iface)
+        return _IDLE
+    if flags & _FLAG_KEEP_ALIVE_SET:
+        w[_FLAGS] = flags & ~_FLAG_KEEP_ALIVE_SET
+        timers.start_keep_alive(socket, iface.now)
+    if flags & _FLAG_RESEND:
+        return _send_data(socket, iface, 0, _resend_length(w))
+    if flags & _FLAG_PROBE:
+        return _send_data(socket, iface, 0, _probe_length(w))
+    position = w[_SND_NXT]
+    n = w[_MSS_OUT]
+    if state != _ESTABLISHED or w[_TX + 2] - position < n or w[_SND_WND] - position < n:
+        n = sendable(socket, iface, position)
+    if n >= 0:
+        return _send_data(socket, iface, position, n)
+    if flags & _FLAG_ACK_NOW:
+        return send_ack(socket, iface, acceptable_position(w))
+    if flags & _FLAG_KEEP_ALIVE:
+        # RFC 1122 4.2.3.6: one octet below the window and no data: whoever lives answers it.
+        return send_ack(socket, iface, -1)
+    if window_update_due(w):
+        return send_ack(socket, iface, acceptable_position(w))
+    return _IDLE
+
+
+def acceptable_position(w):
+    """Where an empty segment stands: at SND.NXT, but never right of the peer's window."""
+    position = w[_SND_MAX]
+    return position if position <= w[_SND_WND] else w[_SND_WND]
+
+
+def fin_outstanding(w):
+    """True while our FIN belongs to the stream: asked for and not yet acknowledged."""
+    state = w[_STATE]
+    return state == _FIN_WAIT_1 or state == _CLOSING or state == _LAST_ACK
+
+
+@micropython.native
+def sendable(socket, iface, position):
+    """Octets of payload to send at `position`; 0: only the FIN; -1: nothing may be sent.
+
+    The sender's side of silly window avoidance (RFC 9293 3.8.6.2.1) and Nagle (3.7.4).
+    """
+    w = socket.w
+    state = w[_STATE]
+    if state != _ESTABLISHED and state != _CLOSE_WAIT and not fin_outstanding(w):
+        return -1
+    queued = w[_TX + 2] - position
+    fin = fin_outstanding(w) and queued >= 0
+    if queued <= 0 and not fin:
+        return -1
+    window = w[_SND_WND] - position
+    mss = w[_MSS_OUT]
+    n = queued
+    if n > mss:
+        n = mss
+    if n > window:
+        n = window
+    if n <= 0:
+        # Only the FIN is left; like data it waits for the window.
+        if queued == 0 and window > 0:
+            return 0
+        timers.start_persist(socket, iface.now)
+        return -1
+    if n == mss or fin and n == queued:
+        return n
+    if n == queued and (position == 0 or not w[_FLAGS] & _FLAG_NAGLE):
+        return n
+    if n < queued and n + n >= w[_MAX_WND]:
+        return n
+    if position < w[_SND_MAX]:
+        return n
+    # A window too small to use well: rather wait, or ask, than send crumbs.
+    if n < queued:
+        timers.start_persist(socket, iface.now)
+    return -1
+
+
+def window_update_due(w):
+    """True when the user's reading opened the window enough to tell (RFC 9293 3.8.6.2.2)."""
+    state = w[_STATE]
+    if state < _ESTABLISHED or state >= _CLOSE_WAIT:
+        return False
+    # As far as the window field can tell: an update that says nothing new would not be the last.
+    scale = w[_RCV_SCALE]
+    free = (w[_RX] - w[_RX + 2]) >> scale
+    growth = ((free if free < 0xFFFF else 0xFFFF) << scale) - w[_RCV_ADV]
+    return growth > 0 and (growth >= w[_RX] >> 1 or growth >= w[_MSS_OUT] << 1)
+
+
+def _timestamps(w, iface):
+    """Write the timestamps option of a segment; returns the header length with it."""
+    clock(w, iface.now)
+    put_timestamps(iface.tx, _TX_DATA + 20, w)
+    return 32
+
+
+@micropython.native
+def send_ack(socket, iface, position):
+    """Send an empty ACK with SEQ = SND.UNA + position, with SACK blocks when there are holes."""
+    w = socket.w
+    header = _timestamps(w, iface) if w[_FLAGS] & _FLAG_TIMESTAMPS else 20
+    if socket.assembler_used and w[_FLAGS] & _FLAG_SACK and socket.assembler.count():
+        header = _put_sacks(socket, iface.tx, header)
+    emit(iface.tx, w, position, header, 0, _ACK_BIT, announce(w), 0)
+    code = _send(iface, w, _TX_DATA + header)
+    if code == _SENT:
+        w[_FLAGS] &= ~_FLAG_ACK_NOW if position >= 0 else ~_FLAG_KEEP_ALIVE
+        w[_T_ACK] = -1
+        w[_UNACKED] = 0
+    return code
+
+
+@micropython.native
+def _send(iface, w, end):
+    """iface.send, but what can't be sent counts as lost on the way: the timers see to it."""
+    code = iface.send(w, end)
+    if code == _SENT:
+        count(iface.counters, _COUNT_TCP_OUT)
+    elif code <= _UNREACHABLE:
+        code = _SENT
+    return code
+
+
+def _put_sacks(socket, frame, header):
+    """SACK blocks of the ranges held; returns the header length.
+
+    The newest first, then from the right to the left, mostly the order of arrival (RFC 2018 4).
+    """
+    w = socket.w
+    assembler = socket.assembler
+    count = assembler.count()
+    newest = assembler.find(socket.newest)
+    if newest < 0:
+        newest = 0
+    room = (60 - header - 4) >> 3
+    at = _TX_DATA + header
+    off = at + 4
+    n = 0
+    i = newest
+    while n < room and n < _MAX_SACKS and n < count:
+        put_sack(frame, off, w, assembler.range_start(i), assembler.range_end(i))
+        off += 8
+        n += 1
+        i = count - n
+        if i <= newest:
+            i -= 1
+    frame[at] = 1
+    frame[at + 1] = 1
+    frame[at + 2] = 5
+    frame[at + 3] = 2 + (n << 3)
+    return header + 4 + (n << 3)
+
+
+def _resend_length(w):
+    """Octets of the first unacknowledged segment."""
+    n = w[_TX + 2]
+    if n > w[_MSS_OUT]:
+        n = w[_MSS_OUT]
+    if n > w[_SND_MAX]:
+        n = w[_SND_MAX]
+    return n
+
+
+def _probe_length(w):
+    """Octets of a window probe.
+
+    One, beyond the shut window, asks whether it opened (RFC 9293 3.8.6.1). What fits into a window
+    that was too small to be used well goes when waiting did not help (3.8.6.2.1, the override).
+    """
+    n = w[_SND_WND]
+    if n > w[_MSS_OUT]:
+        n = w[_MSS_OUT]
+    if n == 0:
+        n = 1
+    return n if n < w[_TX + 2] else w[_TX + 2]
+
+
+@micropython.native
+def _send_data(socket, iface, position, n):
+    """Send `n` octets at `position`, with the FIN when they end the stream."""
+    w = socket.w
+    header = _timestamps(w, iface) if w[_FLAGS] & _FLAG_TIMESTAMPS else 20
+    start = _TX_DATA + header
+    acc = 0
+    if n:
+        acc = ring_read_sum(socket.tx_buffer, w, _TX, position, iface.tx, start, n, 0)
+    control = _ACK_BIT
+    end = position + n
+    if end == w[_TX + 2]:
+        if n:
+            control = _ACK_BIT | _PSH
+        if fin_outstanding(w) and (end < w[_SND_WND] or w[_FLAGS] & _FLAG_PROBE):
+            control |= _FIN
+            end += 1
+    emit(iface.tx, w, position, header, n, control, announce(w), acc)
+    code = _send(iface, w, start + n)
+    if code == _SENT:
+        _sent(socket, iface, position, end)
+    return code
+
+
+@micropython.native
+def _sent(socket, iface, position, end):
+    """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
+    w = socket.w
+    flags = w[_FLAGS]
+    w[_FLAGS] = flags & ~(_FLAG_ACK_NOW | _FLAG_PROBE | _FLAG_RESEND)
+    w[_T_ACK] = -1
+    w[_UNACKED] = 0
+    sent = w[_SND_MAX]
+    if position < sent:
+        w[_RTT_AT] = -1  # Karn: an answer could belong to either copy (RFC 6298 3)
+        w[_RETRANSMITS] += 1
+        count(iface.counters, _COUNT_TCP_RETRANSMITTED)
+    elif flags & _FLAG_PROBE == 0:
+        if w[_RTT_AT] < 0:
+            w[_RTT_AT] = iface.now
+            w[_RTT_MARK] = end
+        if sent == 0:
+            w[_PROGRESS] = iface.now
+    if end > sent:
+        w[_SND_MAX] = end
+    if flags & (_FLAG_PROBE | _FLAG_RESEND) == 0:
+        if end > w[_SND_NXT]:
+            w[_SND_NXT] = end
+        if w[_T_RETRANSMIT] < 0:
+            timers.start_retransmit(socket, iface.now)
+    elif flags & _FLAG_RESEND:
+        timers.start_retransmit(socket, iface.now)
+    elif w[_SND_WND]:
+        # What the override sent into a small window is data like any other.
+        w[_T_PERSIST] = -1
+        w[_SND_NXT] = end
+        timers.start_retransmit(socket, iface.now)
+    else:
+        # A probe: its octet may be acknowledged (SND.MAX), but it is the persist timer that
+        # repeats it, and SND.NXT stays, since it was not sent within a window.
+        timers.guard(socket, iface.now)
+
+
+def _send_syn(socket, iface):
+    """Send the SYN, or the SYN+ACK of a passive or simultaneous open, with its options."""
+    w = socket.w
+    frame = iface.tx
+    at = _TX_DATA + 20
+    reply = w[_STATE] == _SYN_RECEIVED
+    mss = iface.mtu - socket.ip_header - 20
+    frame[at] = 2
+    frame[at + 1] = 4
+    frame[at + 2] = mss >> 8
+    frame[at + 3] = mss & 255
+    at += 4
+    if not reply or w[_FLAGS] & _FLAG_SCALE:
+        frame[at] = 1
+        frame[at + 1] = 3
+        frame[at + 2] = 3
+        frame[at + 3] = socket.scale
+        at += 4
+    if not reply or w[_FLAGS] & _FLAG_SACK:
+        frame[at] = 1
+        frame[at + 1] = 1
+        frame[at + 2] = 4
+        frame[at + 3] = 2
+        at += 4
+    if socket.timestamps and (not reply or w[_FLAGS] & _FLAG_TIMESTAMPS):
+        clock(w, iface.now)
+        put_timestamps(frame, at, w)
+        at += 12
+    field = w[_RX] - w[_RX + 2]
+    if field > 0xFFFF:
+        field = 0xFFFF  # the window of a SYN is never scaled (RFC 7323 2.2)
+    control = _SYN | _ACK_BIT if reply else _SYN
+    emit(frame, w, 0, at - _TX_DATA, 0, control, field, 0)
+    code = iface.send(w, at)
+    if code <= _UNREACHABLE:
+        socket.fail(EHOSTUNREACH)
+    elif code == _SENT:
+        count(iface.counters, _COUNT_TCP_OUT)
+        if field > w[_RCV_ADV]:
+            w[_RCV_ADV] = field
+        _sent(socket, iface, 0, 1)
+    return code
+
+
+def _send_reset(socket, iface):
+    """Send the RST of an abort."""
+    w = socket.w
+    emit(iface.tx, w, 0, 20, 0, _RST | _ACK_BIT, 0, 0)
+    code = _send(iface, w, _TX_DATA + 20)
+    if code != _BUSY and code != _BLOCKED:
+        w[_FLAGS] &= ~_FLAG_RESET
+        count(iface.counters, _COUNT_TCP_RESETS_OUT)
+    return code

@@ -1,0 +1,317 @@
+"""A TCP peer made of packets: this segment goes in, that one must come out.
+
+    peer = Peer()
+    s = peer.listen(80)                       # a tcp.Socket in a set, behind a real Interface
+    peer.send("S", 0, mss=1460)               # flags, SEQ; sequence numbers count from the ISNs
+    peer.expect("SA", 0, 1)                   # flags, SEQ, ACK of the only segment that comes
+    peer.send("A", 1, 1, b"hello")
+    peer.nothing()
+    peer.pass_time(10)                        # the delayed ACK's time
+    peer.expect("A", 1, 6)
+
+The clock starts shortly before ticks_ms wraps, the peer's ISN shortly before 2**32; our ISS is
+random unless the test sets it. `peer.reach(state)` walks a new socket into any state.
+"""
+
+from array import array
+
+from smolmp.iface.interface import Interface
+from smolmp.phy.device import IP
+from smolmp.phy.queue import PacketQueue
+from smolmp.socket import tcp
+from smolmp.socket.set import SocketSet
+from smolmp.wire import ipv4
+from smolmp.wire import tcp as wire
+from smolmp.wire.address import parse_address, to_words
+
+FLAGS = "FSRPAUEC"
+OURS = "192.168.69.1"
+PEER = "192.168.69.100"
+PEER_PORT = 49500
+PEER_ISN = 0xFFFFFFF0
+MSS = 100  # of short_segments()
+
+
+class Segment:
+    """What came out: flags (letters), seq and ack relative to the ISNs, payload, window, ..."""
+
+    def __repr__(self):
+        return "<%s seq %s ack %s len %d win %d>" % (
+            self.flags,
+            self.seq,
+            self.ack,
+            len(self.payload),
+            self.window,
+        )
+
+
+class FixedRandom:
+    """In the place of iface.random: every 32-bit word is `word`."""
+
+    def __init__(self, word, other):
+        self.word = word
+        self.bits = other.bits
+
+    def fill(self, words, at):
+        _word(words, at, self.word)
+
+
+class Peer:
+    def __init__(self, seed=1, mtu=1500, isn=PEER_ISN, iss=None, medium=IP, **interface):
+        self.now = (1 << 30) - 500
+        self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=256 * 1024)
+        self.iface = Interface(self.device, ip_addrs=(OURS + "/24",), seed=seed, **interface)
+        if iss is not None:
+            self.iface.random = FixedRandom(iss, self.iface.random)
+        self.sockets = SocketSet()
+        self.changed = []
+        self.isn = isn
+        self.iss = None  # ours, learned from the first SYN that comes out
+        self.port = 80
+        self.rec = array("i", bytes(4 * 56))
+        self.buf = bytearray(2048)
+
+    # Our side.
+
+    def socket(self, rx=4096, tx=4096, **options):
+        return self.sockets.add(tcp.Socket(rx, tx, **options))
+
+    def listen(self, port=80, rx=4096, tx=4096, **options):
+        self.port = port
+        s = self.socket(rx, tx, **options)
+        s.listen(port)
+        return s
+
+    def connect(self, port=80, local=49200, **options):
+        """A socket whose SYN to us is out and checked."""
+        s = self.socket(**options)
+        s.connect(self.iface, (PEER, PEER_PORT), local)
+        self.port = local
+        self.poll()
+        return s
+
+    def established(self, rx=4096, tx=4096, window=8192, **options):
+        """A connection that the peer opened: both next sequence numbers are 1."""
+        syn = {}
+        for name in ("mss", "scale", "sack", "tsval"):
+            if name in options:
+                syn[name] = options.pop(name)
+        s = self.listen(80, rx, tx, **options)
+        self.send("S", 0, window=window, **syn)
+        self.expect("SA", 0, 1)
+        self.send("A", 1, 1, window=window >> syn.get("scale", 0))
+        self.nothing()
+        assert s.state == "ESTABLISHED", s.state
+        return s
+
+    def reach(self, state, **options):
+        """A socket in `state`. The peer's next SEQ is 1, 2 when it sent a FIN; so is ours."""
+        if state == "CLOSED":
+            return self.socket(**options)
+        if state == "LISTEN":
+            return self.listen(**options)
+        if state == "SYN-SENT":
+            s = self.connect(**options)
+            self.expect("S", 0)
+        elif state == "SYN-RECEIVED":
+            s = self.listen(**options)
+            self.send("S", 0)
+            self.expect("SA", 0, 1)
+        else:
+            s = self.established(**options)
+            if state == "CLOSE-WAIT" or state == "LAST-ACK":
+                self.send("FA", 1, 1)
+                self.expect("A", 1, 2)
+            if state != "ESTABLISHED" and state != "CLOSE-WAIT":
+                s.close()
+                self.poll()
+                self.expect("FA", 1, 2 if state == "LAST-ACK" else 1)
+            if state == "FIN-WAIT-2":
+                self.send("A", 1, 2)
+            elif state == "CLOSING" or state == "TIME-WAIT":
+                self.send("FA", 1, 1 if state == "CLOSING" else 2)
+                self.expect("A", 2, 2)
+        assert s.state == state, s.state
+        return s
+
+    # The peer's side.
+
+    def send(self, flags, seq, ack=0, payload=b"", window=8192, poll=True, **options):
+        """A segment from the peer, see packet(), and a poll."""
+        packet = self.packet(flags, seq, ack, payload, window, **options)
+        assert self.device.inject(packet), "the queue is full"
+        if poll:
+            self.poll()
+
+    def packet(self, flags, seq, ack=0, payload=b"", window=8192, **options):
+        """An IP packet from the peer; options: mss, scale, sack (True: permitted), tsval, tsecr,
+        blocks ((left, right), ...), source (address), destination (address), port, remote_port."""
+        if self.iss is None:
+            self.iss = 0
+        rec = self.rec
+        ports = (options.get("remote_port", PEER_PORT), options.get("port", self.port))
+        rec[0] = 4
+        rec[1] = 6
+        # emit() sees it from the sender's side.
+        to_words(parse_address(options.get("source", PEER)), rec, 4)
+        to_words(parse_address(options.get("destination", OURS)), rec, 8)
+        rec[2], rec[3] = ports
+        rec[12] = 64
+        rec[13] = 0
+        rec[27] = sum(1 << FLAGS.index(f) for f in flags)
+        rec[28] = window
+        bits = 0
+        if "mss" in options:
+            bits |= 1
+            rec[30] = options["mss"]
+        if "scale" in options:
+            bits |= 2
+            rec[31] = options["scale"]
+        if options.get("sack"):
+            bits |= 4
+        blocks = options.get("blocks", ())
+        rec[34] = len(blocks)
+        if blocks:
+            bits |= 8
+        if "tsval" in options:
+            bits |= 16
+            _word(rec, 32, options["tsval"])
+            _word(rec, 33, options.get("tsecr", 0))
+        for i, edge in enumerate(e for block in blocks for e in block):
+            _word(rec, 35 + i, self.iss + edge)
+        _word(rec, 25, self.isn + seq)
+        _word(rec, 26, self.iss + ack if "A" in flags else 0)
+        header = wire.header_len(bits, len(blocks))
+        end = 20 + header + len(payload)
+        packet = bytearray(end)
+        packet[20 + header :] = payload
+        wire.emit(packet, 20, rec, bits, end)
+        ipv4.emit(packet, 0, rec, end - 20, 0, 0x4000)
+        return packet
+
+    def poll(self):
+        """Poll once; the sockets that changed are remembered in .changed."""
+        self.changed = list(self.iface.poll(self.now & 0x3FFFFFFF, self.sockets))
+        return self.changed
+
+    def pass_time(self, ms, poll=True):
+        self.now += ms
+        if poll:
+            self.poll()
+
+    def take(self):
+        """The next segment that comes out, or None."""
+        n = self.device.take_into(self.buf)
+        if not n:
+            return None
+        rec = array("i", bytes(4 * 56))
+        assert ipv4.parse(self.buf, 0, n, rec, 1) == 0
+        code = wire.parse(self.buf, rec[18], rec[19], rec, 1)
+        assert code == 0, code
+        s = Segment()
+        s.flags = "".join(FLAGS[i] for i in range(8) if rec[27] >> i & 1)
+        seq = _long(rec, 25)
+        if "S" in s.flags:
+            self.iss = seq
+        # The RST that answers a segment without ACK has SEQ 0, not ours.
+        s.seq = 0 if s.flags == "RA" and seq == 0 else _near(seq - (self.iss or 0))
+        s.ack = _near(_long(rec, 26) - self.isn) if "A" in s.flags else None
+        s.payload = bytes(self.buf[rec[23] : rec[23] + rec[24]])
+        s.window = rec[28]
+        s.options = rec[29]
+        s.mss = rec[30] if rec[29] & 1 else None
+        s.scale = rec[31] if rec[29] & 2 else None
+        s.sack_permitted = bool(rec[29] & 4)
+        s.tsval = _long(rec, 32) if rec[29] & 16 else None
+        s.tsecr = _long(rec, 33) if rec[29] & 16 else None
+        s.blocks = ()
+        if rec[29] & 8:
+            edges = [_near(_long(rec, 35 + i) - self.isn) for i in range(2 * rec[34])]
+            s.blocks = tuple(zip(edges[::2], edges[1::2]))
+        s.hops = rec[12]
+        s.source_port = rec[3]
+        s.destination_port = rec[2]
+        return s
+
+    def expect(self, flags, seq, ack=None, payload=b"", alone=True, **fields):
+        """The next segment has these flags (in any order), SEQ, ACK, payload and fields."""
+        s = self.take()
+        assert s is not None, "nothing came out; expected " + flags
+        assert set(s.flags) == set(flags), "%r instead of %s" % (s, flags)
+        assert s.seq == seq, "%r instead of seq %s" % (s, seq)
+        assert s.ack == ack, "%r instead of ack %s" % (s, ack)
+        assert s.payload == payload, "%r carries %r" % (s, s.payload)
+        for name in fields:
+            got = getattr(s, name)
+            assert got == fields[name], "%s is %r in %r" % (name, got, s)
+        if alone:
+            self.nothing()
+        return s
+
+    def nothing(self):
+        """Nothing (more) comes out."""
+        s = self.take()
+        assert s is None, "unexpected %r" % s
+
+    def drain(self):
+        """All segments that came out."""
+        segments = []
+        while True:
+            s = self.take()
+            if s is None:
+                return segments
+            segments.append(s)
+
+
+def raises(errno, function, *args):
+    """function(*args) raises OSError(errno)."""
+    try:
+        function(*args)
+    except OSError as e:
+        assert e.errno == errno, e
+        return
+    raise AssertionError("no error, not %d" % errno)
+
+
+def short_segments(**options):
+    """A connection with segments of MSS octets and an RTO of 1 s: for tests of loss."""
+    p = Peer()
+    s = p.established(mss=MSS, window=options.pop("window", 8192), **options)
+    s.rto_min = 1000
+    s.w[44] = 1000
+    return p, s
+
+
+def flight(p, s, segments, ack=1):
+    """Send so many full segments."""
+    s.nagle = False
+    assert s.send(bytes(segments * MSS)) == segments * MSS
+    p.poll()
+    out = p.drain()
+    assert len(out) == segments and out[0].ack == ack
+    return out
+
+
+def seqs(p):
+    return [g.seq for g in p.drain()]
+
+
+def duplicates(p, n, ack=1, **options):
+    for _ in range(n):
+        p.send("A", 1, ack, **options)
+
+
+def _word(rec, at, value):
+    """Store 32 bits that bytecode can hold as any int."""
+    value &= 0xFFFFFFFF
+    rec[at] = value - (1 << 32) if value >> 31 else value
+
+
+def _long(rec, at):
+    return rec[at] & 0xFFFFFFFF
+
+
+def _near(distance):
+    """A sequence number's distance as a signed number."""
+    distance &= 0xFFFFFFFF
+    return distance - (1 << 32) if distance >> 31 else distance

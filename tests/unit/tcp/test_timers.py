@@ -1,0 +1,396 @@
+"""User timeout, keep-alive, delayed ACK, hop limit (RFC 9293 3.8.3, RFC 1122 4.2.3)."""
+
+from tcp_support import Peer, raises
+
+EINVAL = 22
+ETIMEDOUT = 110
+
+
+# User timeout
+
+
+def test_closed_and_listening_sockets_wait_for_ever():
+    for state in ("CLOSED", "LISTEN"):
+        p = Peer()
+        s = p.reach(state)
+        s.timeout = 100
+        p.poll()
+        p.pass_time(100000)
+        p.nothing()
+        assert s.state == state
+
+
+def test_idle_connection_is_not_ended():
+    """Only what waits for an answer can time out (smoltcp #1202)."""
+    p = Peer()
+    s = p.established()
+    s.timeout = 1000
+    p.pass_time(100000)
+    p.nothing()
+    s.send(b"abc")
+    p.poll()
+    p.expect("PA", 1, 1, b"abc")
+    p.send("A", 1, 4)
+    p.pass_time(100000)
+    p.nothing()
+    assert s.state == "ESTABLISHED"
+
+
+def test_connect_timeout():
+    p = Peer()
+    s = p.socket()
+    s.timeout = 2500
+    s.connect(p.iface, ("192.168.69.100", 80), 49200)
+    p.poll()
+    p.expect("S", 0)
+    p.pass_time(1000)
+    p.expect("S", 0)
+    p.pass_time(1499)
+    p.nothing()
+    p.pass_time(1)
+    p.nothing()
+    assert s.state == "CLOSED" and s in p.changed
+    raises(ETIMEDOUT, s.send, b"x")
+
+
+def test_established_timeout():
+    p = Peer()
+    s = p.established()
+    s.rto_min = 1000
+    s.timeout = 2000
+    p.pass_time(5000)
+    s.send(b"abc")
+    p.poll()
+    p.expect("PA", 1, 1, b"abc")
+    p.pass_time(1999)
+    p.drain()
+    assert s.state == "ESTABLISHED"
+    p.pass_time(1)
+    p.expect("RA", 4, 1)
+    assert s.state == "CLOSED"
+    raises(ETIMEDOUT, s.recv, 1)
+
+
+def test_progress_moves_the_timeout():
+    p = Peer()
+    s = p.established()
+    s.rto_min = 10000
+    s.w[44] = 10000
+    s.timeout = 2000
+    s.send(b"abcdef")
+    p.poll()
+    p.drain()
+    for ack in (2, 3, 4):
+        p.pass_time(1500)
+        p.send("A", 1, ack)
+        p.send("A", 1, ack)  # a duplicate is no progress
+    p.pass_time(1999)
+    assert s.state == "ESTABLISHED"
+    p.pass_time(1)
+    assert s.state == "CLOSED"
+
+
+def test_closing_states_time_out():
+    for state in ("FIN-WAIT-1", "CLOSING", "LAST-ACK"):
+        p = Peer()
+        s = p.reach("CLOSE-WAIT" if state == "LAST-ACK" else "ESTABLISHED")
+        s.timeout = 1000
+        s.close()
+        p.poll()
+        if state == "CLOSING":
+            p.send("FA", 1, 1)
+        assert s.state == state
+        p.pass_time(1000)
+        assert s.state == "CLOSED" and s.error == ETIMEDOUT
+
+
+def test_shut_window_of_a_living_peer_is_no_timeout():
+    """RFC 9293 3.8.6.1: as long as probes are answered, the connection stays."""
+    p = Peer()
+    s = p.established()
+    s.timeout = 4000
+    p.send("A", 1, 1, window=0)
+    s.send(b"abc")
+    p.poll()
+    for _ in range(20):
+        p.pass_time(3000)
+        p.drain()
+        p.send("A", 1, 1, window=0)
+    assert s.state == "ESTABLISHED"
+    p.pass_time(4000)
+    assert s.state == "CLOSED" and s.error == ETIMEDOUT
+
+
+def test_peer_that_dies_after_it_took_a_probe():
+    p = Peer()
+    s = p.established()
+    s.timeout = 4000
+    p.send("A", 1, 1, window=0)
+    s.send(b"abc")
+    p.poll()
+    p.pass_time(1000)
+    p.expect("A", 1, 1, b"a")
+    p.send("A", 1, 2, window=0)
+    for _ in range(30):
+        p.pass_time(1000)
+    assert s.state == "CLOSED" and s.error == ETIMEDOUT
+
+
+def test_timeout_of_time_wait_is_its_own():
+    p = Peer()
+    s = p.established()
+    s.timeout = 1000
+    s.close()
+    p.poll()
+    p.send("FA", 1, 2)
+    assert s.state == "TIME-WAIT"
+    p.pass_time(9999)
+    assert s.state == "TIME-WAIT"
+    p.pass_time(1)
+    assert s.state == "CLOSED" and s.error == 0
+
+
+# Keep-alive
+
+
+def test_answers_a_keep_alive():
+    p = Peer()
+    p.established()
+    for payload in (b"", b"\0"):
+        for _ in range(3):
+            p.send("A", 0, 1, payload)
+            p.expect("A", 1, 1)
+
+
+def test_keep_alive_is_off_by_default():
+    p = Peer()
+    s = p.established()
+    assert s.keep_alive == 0
+    p.pass_time(100000000)
+    p.nothing()
+    assert p.iface.poll_delay(p.now, p.sockets) is None
+
+
+def test_sends_keep_alives():
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 5000
+    p.poll()
+    p.nothing()
+    p.pass_time(4999)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 0, 1)  # SEG.SEQ = SND.NXT - 1, no text (RFC 1122 4.2.3.6)
+    p.send("A", 1, 1)
+    p.pass_time(4999)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 0, 1)
+
+
+def test_traffic_postpones_the_keep_alive():
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 5000
+    p.poll()
+    for i in range(4):
+        p.pass_time(4000)
+        p.send("A", 1 + i, 1, b"x")
+        p.pass_time(10)
+        p.expect("A", 1, 2 + i)
+    p.pass_time(4989)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 0, 5)
+
+
+def test_keep_alive_gives_up():
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 1000
+    p.poll()
+    for _ in range(9):
+        p.pass_time(1000)
+        p.expect("A", 0, 1)
+    p.pass_time(1000)
+    p.expect("RA", 1, 1)
+    assert s.state == "CLOSED" and s.error == ETIMEDOUT
+
+
+def test_keep_alive_gives_up_after_the_user_timeout():
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 1000
+    s.timeout = 2500
+    p.poll()
+    p.pass_time(1000)
+    p.expect("A", 0, 1)
+    p.send("A", 1, 1)  # answered: all is well
+    p.pass_time(1000)
+    p.expect("A", 0, 1)
+    p.pass_time(1000)
+    p.expect("A", 0, 1)
+    p.pass_time(1000)
+    p.expect("A", 0, 1)
+    assert s.state == "ESTABLISHED"
+    p.pass_time(500)
+    p.expect("RA", 1, 1)
+    assert s.state == "CLOSED" and s.error == ETIMEDOUT
+
+
+def test_keep_alive_can_be_stopped():
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 1000
+    p.pass_time(500)
+    s.keep_alive = 0
+    p.poll()
+    p.pass_time(100000)
+    p.nothing()
+    assert s.state == "ESTABLISHED"
+
+
+def test_keep_alive_set_on_the_listener():
+    p = Peer()
+    s = p.listen(80)
+    s.keep_alive = 1000
+    p.poll()
+    p.send("S", 0)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1)
+    p.pass_time(1000)
+    p.expect("A", 0, 1)
+
+
+def test_keep_alive_in_half_closed_states():
+    for state, seq, ack in (("FIN-WAIT-2", 1, 1), ("CLOSE-WAIT", 0, 2)):
+        p = Peer()
+        s = p.reach(state)
+        s.keep_alive = 1000
+        p.poll()
+        p.pass_time(1000)
+        p.expect("A", seq, ack)
+
+
+# Delayed ACK
+
+
+def test_ack_is_delayed():
+    """RFC 9293 3.8.6.3: less than half a second."""
+    p = Peer()
+    s = p.established()
+    assert s.ack_delay == 10
+    p.send("A", 1, 1, b"abc")
+    p.nothing()
+    assert p.iface.poll_delay(p.now, p.sockets) == 10
+    p.pass_time(9)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 1, 4)
+    p.pass_time(1000)
+    p.nothing()
+
+
+def test_delay_counts_from_the_first_text():
+    p = Peer()
+    p.established()
+    p.send("A", 1, 1, b"abc")
+    p.pass_time(7)
+    p.send("A", 4, 1, b"def")
+    p.pass_time(2)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 1, 7)
+
+
+def test_no_delay():
+    p = Peer()
+    s = p.established()
+    s.ack_delay = 0
+    p.send("A", 1, 1, b"abc")
+    p.expect("A", 1, 4)
+
+
+def test_ack_rides_on_data():
+    p = Peer()
+    s = p.established()
+    p.send("A", 1, 1, b"abc")
+    s.send(b"xyz")
+    p.poll()
+    p.expect("PA", 1, 4, b"xyz")
+    p.pass_time(100)
+    p.nothing()
+
+
+def test_every_second_full_segment_is_acknowledged():
+    p = Peer()
+    p.established(rx=20000, mss=1000)
+    seq = 1
+    for _ in range(3):
+        p.send("A", seq, 1, bytes(1000))
+        p.nothing()
+        p.send("A", seq + 1000, 1, bytes(1000))
+        seq += 2000
+        p.expect("A", 1, seq)
+    p.send("A", seq, 1, bytes(1000))
+    p.send("A", seq + 1000, 1, b"x")
+    p.expect("A", 1, seq + 1001)
+    p.pass_time(100)
+    p.nothing()
+
+
+def test_one_ack_for_what_comes_in_one_poll():
+    p = Peer()
+    p.established(rx=20000, mss=1000)
+    for i in range(6):
+        p.send("A", 1 + 1000 * i, 1, bytes(1000), poll=False)
+    p.poll()
+    p.expect("A", 1, 6001)
+
+
+def test_fin_is_acknowledged_at_once():
+    p = Peer()
+    p.established()
+    p.send("FA", 1, 1, b"abc")
+    p.expect("A", 1, 5)
+
+
+# The rest
+
+
+def test_hop_limit():
+    p = Peer()
+    s = p.listen(80)
+    s.hop_limit = 42
+    assert s.hop_limit == 42
+    p.send("S", 0)
+    p.expect("SA", 0, 1, hops=42)
+    p.send("A", 1, 1)
+    s.send(b"x")
+    p.poll()
+    p.expect("PA", 1, 1, b"x", hops=42)
+    s.hop_limit = 1
+    s.abort()
+    p.poll()
+    p.expect("RA", 2, 1, hops=1)
+
+
+def test_hop_limit_bounds():
+    s = Peer().socket()
+    for hops in (0, 256, -1):
+        raises(EINVAL, setattr, s, "hop_limit", hops)
+    assert s.hop_limit == 64
+
+
+def test_a_connection_from_an_address_that_was_removed_ends_in_silence():
+    """RFC 1122 3.2.1.3: nothing may be sent from an address that is not ours."""
+    p = Peer()
+    s = p.established()
+    s.send(b"x")
+    p.poll()
+    p.expect("PA", 1, 1, b"x")
+    p.iface.remove_ip_addr("192.168.69.1")
+    p.iface.add_ip_addr("192.168.69.2/24")
+    p.pass_time(1000)
+    p.nothing()
+    assert s.state == "CLOSED" and s.error == 103 and s in p.changed
