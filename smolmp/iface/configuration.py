@@ -1,0 +1,164 @@
+"""Configuration: what a program sets up in an Interface, and what people see of it.
+
+Addresses are text here. All of it may allocate; none of it is called by a poll.
+"""
+
+from array import array
+
+from micropython import const
+
+from smolmp.counters import NAMES
+from smolmp.iface import ipv4
+from smolmp.iface.neighbors import Neighbors
+from smolmp.iface.routes import Routes
+from smolmp.wire import address as addresses
+
+FAMILIES = {4: ipv4}  # IP family -> an object with the functions that ipv4.py lists
+
+_MEDIUM_ETHERNET = const(1)
+_MEDIUM_IP = const(2)
+_ETHERNET_HEADER = const(14)
+_MINIMUM_MTU = const(68)  # RFC 791 3.2
+
+
+class Configuration:
+    """The part of Interface that is in no packet's way: its tables, and how they are set up."""
+
+    def __init__(self, device, sizes, announce):
+        """sizes: (neighbors, waiting, routes, addrs, groups)."""
+        neighbors, waiting, routes, self._addrs, self._groups = sizes
+        ether = device.medium == _MEDIUM_ETHERNET
+        # Ethernet, or packets as they are; whatever else there is brings its own Interface.
+        if not ether and device.medium != _MEDIUM_IP:
+            raise ValueError("unknown medium")
+        if device.mtu < _MINIMUM_MTU:
+            raise ValueError("MTU below 68")
+        self.device = device
+        self.medium = device.medium
+        self.mtu = device.mtu
+        self.mac = bytearray(6)
+        self.counters = array("I", bytes(4 * len(NAMES)))
+        if ether:
+            size = _ETHERNET_HEADER + device.mtu
+            self.neighbors = Neighbors(self, neighbors, waiting, size)
+        else:
+            self.neighbors = Neighbors(self, 0, 0, 0)
+        self.routes = Routes(routes, self.neighbors.forget_hint)
+        self.families = {}  # those in use: IPv4 always, others with their first address
+        self.ipv4 = array("i")
+        self._family(4)
+        self.announce = announce and ether
+        self._announcing = -1  # the next address to announce, -1: none
+        self._link = bool(device.link())
+
+    @property
+    def hardware_addr(self) -> str:
+        return addresses.format_mac(self.mac)
+
+    def set_hardware_addr(self, text: str):
+        mac = addresses.parse_mac(text)
+        if mac[0] & 1 or not any(mac):
+            raise ValueError("not a unicast hardware address: " + text)
+        self.mac[:] = mac
+        self._announce_from(0)
+
+    @property
+    def ip_addrs(self):
+        """Our addresses as CIDR texts, in the order in which they were added."""
+        result = []
+        for family in sorted(self.families):
+            for address, prefix in self.families[family].listing(self):
+                result.append(addresses.format_cidr(address, prefix))
+        return result
+
+    @property
+    def ipv4_addr(self):
+        """The first IPv4 address as text, None if there is none."""
+        for address, _ in ipv4.listing(self):
+            return addresses.format_address(address)
+        return None
+
+    def add_ip_addr(self, cidr: str):
+        """Take an address ("192.168.69.1/24") and announce it. OverflowError: no room."""
+        address, prefix = addresses.parse_cidr(cidr)
+        family = 4 if len(address) == 4 else 6
+        i = self._family(family).add(self, address, prefix)
+        self.neighbors.flush()
+        if family == 4:
+            self._announce_from(i)
+
+    def remove_ip_addr(self, text: str) -> bool:
+        """Give an address ("192.168.69.1", with or without a prefix length) up."""
+        address = addresses.parse_address(text.split("/")[0])
+        removed = self._family(4 if len(address) == 4 else 6).remove(self, address)
+        self.neighbors.flush()
+        self._announcing = -1
+        return removed
+
+    def set_ip_addrs(self, cidrs):
+        """Have these addresses and no others."""
+        for cidr in self.ip_addrs:
+            self.remove_ip_addr(cidr)
+        for cidr in cidrs:
+            self.add_ip_addr(cidr)
+
+    def has_ip_addr(self, text: str) -> bool:
+        """Is the address ours? Always True under any_ip."""
+        words = array("i", bytes(16))
+        family = addresses.to_words(addresses.parse_address(text), words, 0)
+        return self.is_local(words, 0, family)
+
+    @property
+    def any_ip(self) -> bool:
+        return self.ipv4[1] != 0
+
+    @any_ip.setter
+    def any_ip(self, on: bool):
+        self.ipv4[1] = 1 if on else 0
+        self.neighbors.forget_hint()
+
+    def join_multicast_group(self, group: str) -> bool:
+        """Accept packets for `group`; False if it was joined already."""
+        address = addresses.parse_address(group)
+        return self._family(4 if len(address) == 4 else 6).join(self, address)
+
+    def leave_multicast_group(self, group: str) -> bool:
+        address = addresses.parse_address(group)
+        return self._family(4 if len(address) == 4 else 6).leave(self, address)
+
+    def _family(self, family: int):
+        if family not in FAMILIES:
+            raise ValueError("IPv%d is not imported" % family)
+        if family not in self.families:
+            FAMILIES[family].attach(self, self._addrs, self._groups)
+            self.families[family] = FAMILIES[family]
+        return FAMILIES[family]
+
+    def is_local(self, words, at: int, family: int = 4) -> bool:
+        """Is the address in words[at:at + 4] ours? Under any_ip every unicast address is."""
+        own = self.families.get(family)
+        return own is not None and own.is_local(self, words, at)
+
+    def _announce_from(self, i: int):
+        if self.announce and self.ipv4[0] and (self._announcing < 0 or i < self._announcing):
+            self._announcing = i
+
+    def stats(self):
+        """The counters by name."""
+        return {name: self.counters[i] for i, name in enumerate(NAMES)}
+
+    def __repr__(self):
+        lines = [
+            "Interface %s mtu %d %s"
+            % (
+                "ip" if self.medium == _MEDIUM_IP else self.hardware_addr,
+                self.mtu,
+                "up" if self._link else "down",
+            ),
+            "  addresses  " + (" ".join(self.ip_addrs) or "-") + (" any" if self.any_ip else ""),
+            "  routes     " + (", ".join([repr(route) for route in self.routes]) or "-"),
+            "  neighbors  " + (repr(self.neighbors) or "-"),
+            "  counters   "
+            + (" ".join(["%s %d" % (k, v) for k, v in sorted(self.stats().items()) if v]) or "-"),
+        ]
+        return "\n".join(lines)

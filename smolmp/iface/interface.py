@@ -1,0 +1,406 @@
+"""The Interface: a host's side of one link (RFC 1122). It owns the frames and the walk.
+
+    poll            timers; frames in, each to its handler; then frames out, socket by socket
+      ingress       device.recv -> ethernet.parse -> ARP, or the IP version's ingress
+                    -> ipv4.parse -> classify -> raw sockets -> the protocol's handler -> socket
+      egress        announcements, kept frames, then socket.dispatch of every marked socket
+                    -> iface.send -> next_hop -> emit -> device.send
+
+It never reads a clock, never waits, and allocates nothing between construction and the next call
+that changes its configuration.
+
+What more it can do plugs in, when imported: IPv6 adds its ethertype and version to ETHERTYPES and
+VERSIONS and itself to configuration.FAMILIES; `iface.tasks` takes what needs a timer (`deadline`:
+ms mod 2**30 or -1; `run(iface, sockets)`); `iface.reassemble(iface, sockets)` gets fragments and
+calls `ipv4.deliver` when a datagram is whole; `iface.fragment(iface, flow, end) -> code` sends
+what is larger than the MTU; `iface.stranger(iface, sockets)` gets IPv4 packets not for us.
+"""
+
+from array import array
+
+from micropython import const
+
+from smolmp.counters import count
+from smolmp.iface import arp, ipv4
+from smolmp.iface.configuration import Configuration
+from smolmp.iface.ipv4 import emit, next_hop
+from smolmp.iface.ipv4 import ingress as ipv4_ingress
+from smolmp.prng import Random
+from smolmp.socket.set import next_bit
+from smolmp.wire.ethernet import parse as parse_ethernet
+from smolmp.wire.ipv4 import emit as emit_ipv4
+
+ETHERTYPES = {0x0800: ipv4.ingress, 0x0806: arp.ingress}  # -> ingress(iface, sockets)
+VERSIONS = {4: ipv4.ingress}  # IP version -> ingress(iface, sockets), medium IP
+
+_MEDIUM_ETHERNET = const(1)
+
+_FAMILY = const(0)
+_PROTO = const(1)
+_FLOW_WORDS = const(14)
+_ETHERTYPE = const(14)
+_CAST = const(15)
+_LINK = const(16)
+_NET = const(17)
+_END = const(19)
+_REC_WORDS = const(56)
+
+_RX_NET = const(16)  # where the IP header stands in iface.rx: 4-aligned
+_RX_LINK = const(2)
+_TX_DATA = const(64)  # where the transport header stands in iface.tx
+_TX_IPV4 = const(44)
+_TX_LINK = const(30)
+_DONT_FRAGMENT = const(0x4000)
+
+_RX_IPV4 = const(1)  # bits of Device.checksums: what it checks
+_RX_ICMP = const(8)
+
+_SENT = const(1)
+_IDLE = const(0)
+_BUSY = const(-1)
+_BLOCKED = const(-2)
+_UNREACHABLE = const(-3)
+_TOO_BIG = const(-4)
+
+_TICKS_MASK = const(0x3FFFFFFF)
+_TICKS_HALF = const(0x20000000)
+
+_COUNT_RX_FRAMES = const(0)
+_COUNT_TX_FRAMES = const(1)
+_COUNT_TX_BUSY = const(2)
+_COUNT_RX_MALFORMED = const(5)
+_COUNT_RX_UNSUPPORTED = const(7)
+_COUNT_IP_NO_ROUTE = const(15)
+_COUNT_IP_TOO_BIG = const(16)
+
+
+class Interface(Configuration):
+    """One link's host.
+
+    `ip_addrs`: CIDR texts. `gateway`: the IPv4 default route. `seed`: of iface.random; another one
+    on every boot. `now`: the time, as poll() is given it. Sizes: `neighbors` remembered,
+    `waiting` frames kept for neighbours being resolved, `routes`, `addrs` and `groups` per family.
+    `any_ip`: every address is ours. `announce`: tell the link about our addresses (RFC 5227).
+    `loopback`: the device brings back what we send, so that our own address is a fair source;
+    None: as device.loopback says. `icmp_rate`, `icmp_burst`: ICMP errors per second and at once.
+    ValueError: the hardware address is a group's or text cannot be read.
+    """
+
+    def __init__(
+        self,
+        device,
+        hardware_addr="02:00:00:00:00:01",
+        ip_addrs=(),
+        gateway=None,
+        seed=0,
+        now=0,
+        neighbors=8,
+        routes=4,
+        waiting=4,
+        addrs=4,
+        groups=4,
+        any_ip=False,
+        announce=True,
+        loopback=None,
+        icmp_rate=100,
+        icmp_burst=50,
+        echo_broadcast=False,
+    ):
+        ether = device.medium == _MEDIUM_ETHERNET
+        mtu = device.mtu
+        # The frames. Large buffers first: they stay where they are.
+        # 4 octets more than fit: a device sees by them that a frame of full size was not cut.
+        self.rx = bytearray(_RX_NET + mtu + 4)
+        self.tx = bytearray(_TX_DATA + mtu)
+        self._view = memoryview(self.rx)[_RX_LINK if ether else _RX_NET :]
+        self._view_size = len(self._view)
+        self.tx_start = _TX_LINK if ether else _TX_IPV4
+        self.tx_end = _TX_IPV4 + mtu
+        self.arp_tx = bytearray(44)
+        self.arp_sender = memoryview(self.rx)[_RX_NET + 8 : _RX_NET + 14]
+        sizes = (neighbors, waiting, routes, addrs, groups)
+        super().__init__(device, sizes, announce)
+        # What was found in the frame at hand, and what replies are made of.
+        self.rec = array("i", bytes(4 * _REC_WORDS))
+        self.quoted = array("i", bytes(4 * _REC_WORDS))
+        self.reply = array("i", bytes(4 * _FLOW_WORDS))
+        self.arp_flow = array("i", bytes(4 * _FLOW_WORDS))
+        self.arp_flow[_FAMILY] = 4
+        self.raw_handled = False
+        self.random = Random(seed)
+        self.checksums = device.checksums
+        self.verify_ip = 0 if self.checksums & _RX_IPV4 else 1
+        self.verify_icmp = 0 if self.checksums & _RX_ICMP else 1
+        # Time.
+        self.now = now & _TICKS_MASK
+        self.seconds = 0  # since construction
+        self._milliseconds = 0
+        # The tables, as send() uses them.
+        self._neighbor_words = self.neighbors.words
+        self._route_words = self.routes.words
+        # What plugs in.
+        self.tasks = []
+        self.reassemble = None
+        self.fragment = None
+        self.stranger = None
+        # ICMP.
+        self.icmp_rate = icmp_rate
+        self.icmp_burst = icmp_burst
+        self.icmp_tokens = icmp_burst
+        self.icmp_filled = self.now
+        self.echo_broadcast = echo_broadcast
+        # Egress.
+        self.busy = False  # the device did not take the last frame
+        self.more = False  # the budget ended before the work did
+        if loopback is None:
+            loopback = getattr(device, "loopback", False)
+        self.ipv4[3] = 1 if loopback else 0
+        if ether:
+            self.set_hardware_addr(hardware_addr)
+        for cidr in ip_addrs:
+            self.add_ip_addr(cidr)
+        self.any_ip = any_ip
+        if gateway is not None:
+            self.routes.add_default(gateway)
+
+    # Polling.
+
+    def poll(self, now: int, sockets, budget: int = 64):
+        """Do what there is to do: timers, at most `budget` frames in, then at most `budget` out.
+
+        Returns the sockets that became readable, writable, closed ...: the same list every time,
+        valid until the next poll. poll_delay() says when to come back.
+        """
+        self._begin(now, sockets)
+        self._ingress(sockets, budget)
+        self._egress(sockets, budget)
+        return sockets.take_changed()
+
+    def poll_ingress_single(self, now: int, sockets) -> int:
+        """Process one frame. 0: there was none; 1: done; 2: sockets changed (and are still to be
+        reported by poll() or sockets.take_changed())."""
+        self._begin(now, sockets)
+        if self._ingress(sockets, 1):
+            return 0
+        return 2 if sockets.has_changes() else 1
+
+    def poll_egress(self, now: int, sockets) -> int:
+        """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
+        2: sockets changed."""
+        self._begin(now, sockets)
+        sent = self._egress(sockets, sockets.count_marks())
+        return 2 if sockets.has_changes() else sent
+
+    def poll_delay(self, now: int, sockets):
+        """Milliseconds until poll() has something to do unless a frame arrives, 0: now, None:
+        only then. With a busy device and nothing else to do: 1."""
+        now &= _TICKS_MASK
+        if self.more:
+            return 0
+        if sockets.neighbor_events != self.neighbors.events and sockets.has_blocked():
+            return 0
+        if sockets.has_marks() or self.neighbors.pending or self._announcing >= 0 and self._link:
+            return 1 if self.busy else 0
+        delay = sockets.delay(now)
+        other = self.neighbors.delay(now)
+        if other >= 0:
+            if not other and self.busy:
+                other = 1
+            if delay < 0 or other < delay:
+                delay = other
+        if self.tasks:
+            delay = self._tasks_delay(now, delay)
+        return None if delay < 0 else delay
+
+    def poll_at(self, now: int, sockets):
+        """When poll() has something to do, in ms mod 2**30, or None: see poll_delay()."""
+        delay = self.poll_delay(now, sockets)
+        if delay is None:
+            return None
+        return ((now & _TICKS_MASK) - (_TICKS_MASK - delay) - 1) & _TICKS_MASK
+
+    def _begin(self, now, sockets):
+        """Let time pass."""
+        now &= _TICKS_MASK
+        if now != self.now:
+            self._tick(now)
+        self.busy = False
+        if self.neighbors.incomplete:
+            self.neighbors.run()
+        if self.tasks:
+            self._run_tasks(sockets)
+        if sockets.earliest >= 0 and (now - sockets.earliest) & _TICKS_MASK < _TICKS_HALF:
+            sockets.run_timers(self)
+
+    def _tick(self, now):
+        elapsed = (now - self.now) & _TICKS_MASK
+        self.now = now
+        if elapsed < _TICKS_HALF:  # else the clock was set back
+            self._milliseconds += elapsed
+            if self._milliseconds >= 1000:
+                self._second()
+
+    def _run_tasks(self, sockets):
+        for task in self.tasks:
+            if task.deadline >= 0 and (self.now - task.deadline) & _TICKS_MASK < _TICKS_HALF:
+                task.run(self, sockets)
+
+    def _tasks_delay(self, now, delay):
+        for task in self.tasks:
+            if task.deadline >= 0:
+                other = (task.deadline - now) & _TICKS_MASK
+                if other >= _TICKS_HALF:
+                    other = 0
+                if delay < 0 or other < delay:
+                    delay = other
+        return delay
+
+    def _second(self):
+        self.seconds += self._milliseconds // 1000
+        self._milliseconds %= 1000
+        self.neighbors.expire()
+        self.routes.expire(self.seconds)
+        up = bool(self.device.link())
+        if up and not self._link:
+            self._announce_from(0)
+        self._link = up
+
+    def _ingress(self, sockets, budget) -> int:
+        """Process up to `budget` frames; what is left of it."""
+        while budget > 0:
+            n = self.device.recv(self._view)
+            if n <= 0:
+                break
+            budget -= 1
+            count(self.counters, _COUNT_RX_FRAMES)
+            if n > self._view_size:  # a broken device; all bounds rest on this
+                count(self.counters, _COUNT_RX_MALFORMED)
+            elif self.tx_start == _TX_IPV4:
+                self._packet(sockets, n)
+            else:
+                n = parse_ethernet(self.rx, _RX_LINK, _RX_LINK + n, self.rec, self.mac)
+                if n:
+                    count(self.counters, 3 - n)
+                elif self.rec[_ETHERTYPE] == 0x0800:
+                    ipv4_ingress(self, sockets)
+                else:
+                    handler = ETHERTYPES.get(self.rec[_ETHERTYPE])
+                    if handler is None:
+                        count(self.counters, _COUNT_RX_UNSUPPORTED)
+                    else:
+                        handler(self, sockets)
+        self.more = budget <= 0
+        return budget
+
+    def _packet(self, sockets, n: int):
+        """An IP packet of `n` bytes without a link header."""
+        rec = self.rec
+        rec[_CAST] = 0
+        rec[_LINK] = _RX_NET
+        rec[_NET] = _RX_NET
+        rec[_END] = _RX_NET + n
+        handler = VERSIONS.get(self.rx[_RX_NET] >> 4)
+        if handler is None:
+            count(self.counters, _COUNT_RX_UNSUPPORTED)
+        else:
+            handler(self, sockets)
+
+    def _egress(self, sockets, budget) -> int:
+        """Send announcements and kept frames, then visit up to `budget` marked sockets, round
+        robin; 1 if a socket sent something."""
+        if sockets.neighbor_events != self.neighbors.events:
+            sockets.neighbor_events = self.neighbors.events
+            sockets.unblock()
+        if self._announcing >= 0 or self.neighbors.pending:
+            self._link_egress()
+        sent = 0
+        while budget > 0 and not self.busy:
+            slot = next_bit(sockets.marks, sockets.turn, sockets.slots)
+            if slot < 0:
+                if not sockets.turn:
+                    break
+                sockets.turn = 0
+                continue
+            budget -= 1
+            code = sockets.objects[slot].dispatch(self)
+            if code == _BUSY:
+                self.busy = True
+                sockets.turn = slot
+                break
+            sockets.turn = slot + 1
+            if code == _IDLE:
+                sockets.unmark(slot)
+            elif code == _BLOCKED:
+                sockets.block(slot)
+            else:
+                sent = 1
+        return sent
+
+    def _link_egress(self):
+        while self._announcing >= 0 and self._link:
+            if not arp.announce(self, self._announcing):
+                return
+            self._announcing += 1
+            if self._announcing >= self.ipv4[0]:
+                self._announcing = -1
+        self.neighbors.flush_pending()
+
+    # What sockets and protocols call.
+
+    def send(self, flow, end: int) -> int:
+        """Send the transport bytes tx[64:end], checksum and all, to flow[_REMOTE] from
+        flow[_LOCAL] with flow[_PROTO], flow[_HOPS] and flow[_TOS].
+
+        _SENT: gone, or kept until the neighbour answers. _BUSY, _BLOCKED: not; try again in a
+        later dispatch(). _UNREACHABLE, _TOO_BIG: it cannot be sent; counted.
+        """
+        if flow[_FAMILY] != 4:
+            return self._send_other(flow, end)
+        if end > self.tx_end:
+            if self.fragment is not None:
+                return self.fragment(self, flow, end)
+            count(self.counters, _COUNT_IP_TOO_BIG)
+            return _TOO_BIG
+        if self.tx_start == _TX_IPV4:  # no link header, no neighbours
+            emit_ipv4(self.tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
+        else:
+            index = next_hop(self.ipv4, self._route_words, self._neighbor_words, flow, self.now)
+            if index == _UNREACHABLE:
+                count(self.counters, _COUNT_IP_NO_ROUTE)
+                return _UNREACHABLE
+            emit(self.tx, flow, end, self._neighbor_words, index, self.mac)
+            if index < 0:
+                return self.neighbors.wait(self.tx, _TX_LINK, end)
+        if self.device.send(self.tx, self.tx_start, end):
+            count(self.counters, _COUNT_TX_FRAMES)
+            return _SENT
+        count(self.counters, _COUNT_TX_BUSY)
+        self.busy = True
+        return _BUSY
+
+    def _send_other(self, flow, end: int) -> int:
+        family = self.families.get(flow[_FAMILY])
+        if family is None:
+            count(self.counters, _COUNT_IP_NO_ROUTE)
+            return _UNREACHABLE
+        return family.send(self, flow, end)
+
+    def select_source(self, flow) -> bool:
+        """Fill flow[_LOCAL] with the address to speak to flow[_REMOTE] from; False: none."""
+        family = self.families.get(flow[_FAMILY])
+        return family is not None and family.select_source(self, flow)
+
+    def icmp_error(self, kind: int, code: int, parameter: int = 0) -> bool:
+        """Send an ICMP error about the packet in rx and rec, if the rules allow one."""
+        return self.families[self.rec[_FAMILY]].icmp_error(self, kind, code, parameter)
+
+    def offer_raw(self, raw):
+        """Give the packet in rx and rec to every raw socket that takes its kind."""
+        for socket in raw:
+            if socket.accepts(self.rec[_FAMILY], self.rec[_PROTO]):
+                socket.process(self)
+                self.raw_handled = True
+
+    def solicit(self, family: int, index: int) -> bool:
+        """Ask for neighbour entry `index`; False: the device is busy."""
+        return self.families[family].solicit(self, index)
