@@ -1,0 +1,1 @@
+"""The unix port: devices on a file descriptor, and the programs."""

@@ -1,0 +1,358 @@
+"""A Device on a file descriptor that carries one frame per read and write: TAP, TUN, AF_PACKET.
+
+Two ways to read, chosen by what the interpreter has:
+
+- **ffi** (Debian's and Ubuntu's micropython): read(2), one frame a call, straight into the
+  caller's buffer.
+- **batch** (no ffi: the PyPI wheel): FileIO.readinto() reads on until nothing waits and glues the
+  frames; where one ends follows from its own headers.  A frame whose length the headers do not
+  tell hides the rest of its batch, and a full buffer cuts its last frame: both are counted.
+
+Measured on one core of a 2-core x86-64 machine, 1514-byte frames fed by another core: ffi 750-870
+thousand frames a second (i386: 600), batch 350-470 thousand, since the batch is copied once more
+out of a buffer that no cache holds; 60-byte frames: both 600-750.  So ffi where there is ffi.
+
+Writes are writev(2) through ffi, else FileIO.write(buf, offset, length).  Nothing allocates.  (A
+bytecode function with more than 11 words of state, and every `try` counts 3 and its handler 6,
+takes its frame from the heap at every call: where much lies on the heap, finding room has cost
+100 us.  So recv, send and wait have few locals and, with ffi, no `try`.)
+"""
+
+import errno
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+from micropython import const
+
+from smolmp.phy.device import Device
+
+try:
+    import ffi
+except ImportError:
+    ffi = None
+
+_ETHERNET = const(1)
+_IP = const(2)
+
+_F_GETFL = const(3)
+_F_SETFL = const(4)
+_O_NONBLOCK = const(0o4000)
+_POLLIN = const(1)
+_FOREVER = const(0x1FFFFFFF)
+
+_ENETDOWN = const(100)  # the errno module has not all of them
+_TUNGETIFF = 0x800454D2
+_SIOCGIFMTU = const(0x8921)
+_IFF_TAP = const(2)
+
+if ffi:
+    libc = ffi.open(None)
+    c_open = libc.func("i", "open", "si")
+    c_close = libc.func("i", "close", "i")
+    c_read = libc.func("i", "read", "ipI")
+    c_recv = libc.func("i", "recv", "ipIi")
+    c_writev = libc.func("i", "writev", "ipi")
+    c_fcntl = libc.func("i", "fcntl", "iii")
+    c_ioctl = libc.func("i", "ioctl", "iLp")
+    c_name_to_index = libc.func("i", "if_nametoindex", "s")
+
+
+def raise_errno(what: str) -> None:
+    code = os.errno()
+    raise OSError(code, "%s: %s" % (what, errno.errorcode.get(code, code)))
+
+
+if sys.maxsize > 1 << 32:
+
+    @micropython.viper
+    def _aim(vector: ptr32, buf: ptr8, start: int, end: int):
+        """vector: a struct iovec of buf[start:end]"""
+        base = int(buf) + start
+        vector[0] = base
+        vector[1] = base >> 32
+        vector[2] = end - start
+
+else:
+
+    @micropython.viper
+    def _aim(vector: ptr32, buf: ptr8, start: int, end: int):
+        vector[0] = int(buf) + start
+        vector[1] = end - start
+
+
+@micropython.viper
+def _frame_length(frame: ptr8, at: int, end: int, ethernet: int) -> int:
+    """bytes of the frame at frame[at:] as its headers tell, 0: they do not"""
+    p = ptr8(int(frame) + at)
+    n = end - at
+    if ethernet:
+        if n < 14:
+            return 0
+        kind = (p[12] << 8) | p[13]
+        if kind == 0x0806:
+            return 42
+        if kind <= 1500:  # IEEE 802.3: a length stands there
+            return 14 + kind
+        if kind == 0x0800 and n >= 18:
+            return 14 + ((p[16] << 8) | p[17])
+        if kind == 0x86DD and n >= 20:
+            return 54 + ((p[18] << 8) | p[19])
+        return 0
+    if n >= 4 and p[0] >> 4 == 4:
+        return (p[2] << 8) | p[3]
+    if n >= 6 and p[0] >> 4 == 6:
+        return 40 + ((p[4] << 8) | p[5])
+    return 0
+
+
+@micropython.viper
+def _copy(target: ptr8, source: ptr8, at: int, n: int):
+    """target[0:n] = source[at:at+n]; this port's processors load words from any address"""
+    s = ptr32(int(source) + at)
+    d = ptr32(int(target))
+    words = n >> 2
+    i = 0
+    while i + 8 <= words:
+        d[i] = s[i]
+        d[i + 1] = s[i + 1]
+        d[i + 2] = s[i + 2]
+        d[i + 3] = s[i + 3]
+        d[i + 4] = s[i + 4]
+        d[i + 5] = s[i + 5]
+        d[i + 6] = s[i + 6]
+        d[i + 7] = s[i + 7]
+        i += 8
+    while i < words:
+        d[i] = s[i]
+        i += 1
+    i <<= 2
+    while i < n:
+        target[i] = source[at + i]
+        i += 1
+
+
+class Descriptor(Device):
+    """fd: an open descriptor, or an object with fileno(), write() and poll support (a socket).
+    medium: 1 Ethernet, 2 IP; mtu: largest IP packet.  None: asked from the kernel, if it is a
+    TAP or TUN.  batch: bytes of the batch buffer; None: 256 KiB without ffi, none with it.
+
+    Counters: `dropped` frames that came but could not be handed out whole (longer than the
+    caller's buffer, cut at the end of a full batch, behind a header of unknown length: then
+    the rest of the batch counts as one), `lost` frames sent while the device was down."""
+
+    def __init__(self, fd, medium=None, mtu=None, batch=None):
+        self.name = None
+        if isinstance(fd, int):
+            self._fd = fd
+            self._stream = None
+        else:
+            self._fd = fd.fileno()
+            self._stream = fd
+        if medium is None or mtu is None:
+            asked_medium, asked_mtu = self._ask(medium)
+            medium = medium or asked_medium
+            mtu = mtu or asked_mtu
+        if medium != _ETHERNET and medium != _IP:
+            raise ValueError("medium must be 1 (Ethernet) or 2 (IP)")
+        super().__init__(medium, mtu)
+        self.dropped = 0
+        self.lost = 0
+        self._ethernet = 1 if medium == _ETHERNET else 0
+        self._up = True
+        if self._stream is None:
+            self._make_nonblocking()
+            self._stream = open(self._fd, "r+b")
+        self._write = self._stream.write
+        self._vector = bytearray(16)
+        self._batch = None
+        self._at = self._end = 0
+        if batch is None and ffi is None:
+            batch = 1 << 18
+        if batch:
+            self._batch = bytearray(batch)
+            self._readinto = self._stream.readinto
+        self._poll = select.poll()
+        self._poll.register(self._stream, _POLLIN)
+        self._ipoll = self._poll.ipoll
+        for _ in self._ipoll(0):  # its first call allocates
+            pass
+
+    def _ask(self, medium):
+        name = None
+        if ffi:
+            request = bytearray(40)
+            if c_ioctl(self._fd, _TUNGETIFF, request) == 0:
+                name = bytes(request[:16]).rstrip(b"\0").decode()
+                flags = struct.unpack_from("H", request, 16)[0]
+                medium = _ETHERNET if flags & _IFF_TAP else _IP
+        else:
+            for line in lines("/proc/self/fdinfo/%d" % self._fd):
+                if line.startswith("iff:"):
+                    name = line[4:].strip()
+            if name and medium is None:
+                for line in lines("/sys/class/net/%s/tun_flags" % name):
+                    medium = _ETHERNET if int(line, 16) & _IFF_TAP else _IP
+        if name is None:
+            return medium or _ETHERNET, 1500
+        self.name = name
+        return medium or _ETHERNET, device_mtu(name)
+
+    def _make_nonblocking(self):
+        if ffi:
+            flags = c_fcntl(self._fd, _F_GETFL, 0)
+            if flags < 0 or c_fcntl(self._fd, _F_SETFL, flags | _O_NONBLOCK) < 0:
+                raise_errno("descriptor %d" % self._fd)
+            return
+        flags = None
+        for line in lines("/proc/self/fdinfo/%d" % self._fd):
+            if line.startswith("flags:"):
+                flags = int(line[6:].strip(), 8)
+        if flags is None:
+            raise OSError(errno.EBADF, "descriptor %d is not open" % self._fd)
+        if not flags & _O_NONBLOCK:
+            raise OSError(
+                errno.EINVAL,
+                "descriptor %d blocks, and without ffi only its opener can change that"
+                " (O_NONBLOCK)" % self._fd,
+            )
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def close(self):
+        self._poll.unregister(self._stream)
+        self._stream.close()
+
+    def link(self) -> bool:
+        """False from when the kernel said that the device is down until it takes a frame."""
+        return self._up
+
+    def recv(self, buf) -> int:
+        if self._batch is not None:
+            return self._recv_batch(buf)
+        room = len(buf)
+        n = c_read(self._fd, buf, room)
+        if n < room:
+            if n > 0:
+                return n
+            self._nothing(n)
+            return 0
+        # as long as the buffer: the kernel cuts without a word, the headers know
+        n = _frame_length(buf, 0, room, self._ethernet)
+        if 0 < n <= room:
+            return room
+        self.dropped += 1
+        return 0
+
+    def _nothing(self, n):
+        if n < 0 and os.errno() == errno.EAGAIN:
+            return
+        self._up = False
+
+    def _recv_batch(self, buf) -> int:
+        while self._at < self._end or self._fill():
+            n = _frame_length(self._batch, self._at, self._end, self._ethernet)
+            if n == 0 or self._at + n > self._end:
+                # cut by the end of the buffer, or no telling where the next one begins
+                self._at = self._end
+            else:
+                self._at += n
+                if n <= len(buf):
+                    _copy(buf, self._batch, self._at - n, n)
+                    return n
+            self.dropped += 1
+        return 0
+
+    def _fill(self):
+        """Reads what waits into the batch: true when that is anything."""
+        self._at = self._end = 0
+        try:
+            self._end = self._readinto(self._batch) or 0
+        except OSError:  # the device is down or gone
+            self._up = False
+        return self._end
+
+    if ffi:
+
+        def send(self, buf, start: int, end: int) -> bool:
+            _aim(self._vector, buf, start, end)
+            if c_writev(self._fd, self._vector, 1) < 0:
+                return self._refused(os.errno())
+            self._up = True
+            return True
+
+    else:
+
+        def send(self, buf, start: int, end: int) -> bool:
+            try:
+                if self._write(buf, start, end - start) is None:
+                    return False
+            except OSError as e:
+                return self._refused(e.errno)
+            self._up = True
+            return True
+
+    def _refused(self, code):
+        if code == errno.EAGAIN:
+            return False
+        if code == errno.ENOBUFS or code == errno.ENOMEM:
+            return False
+        # EIO: the device is down.  As with a cable that is out the frame is gone; "try later"
+        # would make the caller spin
+        if code == errno.EIO or code == _ENETDOWN:
+            self._up = False
+        self.lost += 1
+        return True
+
+    def wait(self, ms=None, spin=0) -> bool:
+        """Waits until a frame is there (True) or ms milliseconds are over; None: for ever.
+        spin: microseconds to look again and again before going to sleep: a sleeper is woken
+        some 25 us late.  Raises ENODEV when the device was removed."""
+        if self._at < self._end or (spin and self._spin(spin)):
+            return True
+        if ms is None:
+            ms = -1
+        elif ms > _FOREVER:
+            ms = _FOREVER
+        for event in self._ipoll(ms):
+            if not event[1] & _POLLIN:
+                self._up = False
+                raise OSError(errno.ENODEV)
+            return True
+        return False
+
+    def _spin(self, us):
+        us = time.ticks_add(time.ticks_us(), us)
+        while time.ticks_diff(us, time.ticks_us()) > 0:
+            for _ in self._ipoll(0):
+                return True
+        return False
+
+
+def device_mtu(name: str) -> int:
+    """MTU of a network device; 1500 when the kernel does not tell."""
+    if ffi:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        request = bytearray(40)
+        request[: len(name)] = name.encode()
+        done = c_ioctl(s.fileno(), _SIOCGIFMTU, request)
+        s.close()
+        if done == 0:
+            return struct.unpack_from("i", request, 16)[0]
+    # /proc/sys/net is the network namespace's own, /sys may be another's
+    for path in ("/proc/sys/net/ipv6/conf/%s/mtu", "/sys/class/net/%s/mtu"):
+        for line in lines(path % name):
+            return int(line)
+    return 1500
+
+
+def lines(path):
+    try:
+        with open(path) as f:
+            return f.read().split("\n")[:-1]
+    except OSError:
+        return ()

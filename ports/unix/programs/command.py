@@ -1,0 +1,251 @@
+"""What the programs share: arguments, the device, the interface, the loop.
+
+Import it first: it lets a program that is started from anywhere find this repository.
+"""
+
+import os
+import sys
+import time
+
+from micropython import heap_lock, heap_unlock
+
+sys.path.insert(1, (sys.path[0] or ".") + "/../../..")
+
+from smolmp.iface import Interface
+
+DEVICE_OPTIONS = """
+options of the device:
+  --fd N          the device is already open, at descriptor N (its name is then only a name)
+  --tun           it is a TUN: bare IP packets
+  --packet        it is an existing interface: AF_PACKET
+  --mtu N         largest IP packet (default: what the kernel says)
+  --mac ADDRESS   our Ethernet address (default 02:00:00:00:00:01)
+  --gateway IP    where to send what is not for the subnet
+  --pcap FILE     write every frame to FILE
+  --fault SPEC    break the network: drop=3,reorder=3,duplicate=1,corrupt=1 (percent),
+                  delay=20,jitter=5 (ms), size=N (octets), rate=N (octets/s); in.drop=3 and
+                  out.drop=3: one direction only
+  --seed N        of the faults and of the stack (default: at random)
+  --spin US       look for frames this long before going to sleep (microseconds)"""
+
+_DEFAULTS = {
+    "fd": -1,
+    "tun": False,
+    "packet": False,
+    "mtu": 0,
+    "mac": "02:00:00:00:00:01",
+    "gateway": "",
+    "pcap": "",
+    "fault": "",
+    "seed": -1,
+    "spin": 0,
+}
+
+
+def fail(text):
+    sys.stderr.write(text + "\n")
+    sys.exit(1)
+
+
+def arguments(usage, least, most, **defaults):
+    """(list of positional arguments, Options). A default's type is the option's type; False: a
+    flag. Ends the program with the usage text when something is wrong."""
+
+    def wrong(text):
+        sys.stderr.write("%s\n\n%s\n" % (text, usage.strip()))
+        sys.exit(2)
+
+    values = dict(_DEFAULTS)
+    values.update(defaults)
+    given = []
+    words = sys.argv[1:]
+    while words:
+        word = words.pop(0)
+        if word in ("-h", "--help"):
+            print(usage.strip())
+            sys.exit(0)
+        if not word.startswith("--"):
+            given.append(word)
+            continue
+        name, equals, text = word[2:].partition("=")
+        name = name.replace("-", "_")
+        if name not in values:
+            wrong("no such option: " + word)
+        default = values[name]
+        if default is False or default is True:
+            values[name] = True
+            continue
+        if not equals:
+            if not words:
+                wrong("a value is missing behind " + word)
+            text = words.pop(0)
+        if isinstance(default, int):
+            try:
+                values[name] = int(text)
+            except ValueError:
+                wrong("%s wants a number, not %s" % (word, text))
+        else:
+            values[name] = text
+    if not least <= len(given) <= most:
+        wrong("wrong number of arguments")
+    options = Options(wrong)
+    for name in values:
+        setattr(options, name, values[name])
+    return given, options
+
+
+class Options:
+    """The options' values, as attributes. wrong(text) ends the program with the usage text."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+        self.outgoing = False
+
+
+def number(text, options, least=0, most=65535):
+    try:
+        n = int(text)
+    except ValueError:
+        n = least - 1
+    if not least <= n <= most:
+        options.wrong("not a number from %d to %d: %s" % (least, most, text))
+    return n
+
+
+def open_device(name, options):
+    """the Device that the arguments name, in the middleware that the options ask for"""
+    from ports.unix.descriptor import Descriptor
+
+    mtu = options.mtu or None
+    try:
+        if options.fd >= 0:
+            medium = 2 if options.tun else None
+            device = Descriptor(options.fd, medium, mtu)
+        elif options.packet:
+            from ports.unix.packet_socket import PacketSocket
+
+            device = PacketSocket(name, mtu, outgoing=options.outgoing)
+        else:
+            from ports.unix.tuntap import Tap, Tun
+
+            device = (Tun if options.tun else Tap)(name, mtu)
+    except OSError as e:
+        fail("%s: %s" % (name, e))
+    if options.pcap:
+        from smolmp.phy.pcap import PcapWriter
+
+        device = PcapWriter(
+            device, open(options.pcap, "wb"), microseconds, epoch=time.time_ns() // 1000000000
+        )
+    if options.fault:
+        device = faults(device, options)
+    return device
+
+
+def microseconds():
+    return time.ticks_us() & 0x3FFFFFFF
+
+
+_FAULTS = ("drop", "corrupt", "duplicate", "reorder", "delay", "jitter", "size", "rate")
+
+
+def faults(device, options):
+    """device in a FaultInjector set up as --fault says"""
+    from smolmp.phy.fault import FaultInjector
+
+    injector = FaultInjector(device, seed=random_seed(options), clock=time.ticks_ms)
+    for part in options.fault.split(","):
+        key, equals, value = part.partition("=")
+        directions = (injector.rx, injector.tx)
+        if key.startswith("in."):
+            key, directions = key[3:], directions[:1]
+        elif key.startswith("out."):
+            key, directions = key[4:], directions[1:]
+        try:
+            if key not in _FAULTS or not equals:
+                raise ValueError
+            value = float(value)
+            if key in ("delay", "jitter", "size", "rate"):
+                value = int(value)
+            if key in ("size", "rate"):
+                key += "_limit"
+            for direction in directions:
+                direction.set(**{key: value})
+        except ValueError:
+            options.wrong("--fault: what is " + part)
+    return injector
+
+
+def random_seed(options):
+    return options.seed if options.seed >= 0 else int.from_bytes(os.urandom(3), "big")
+
+
+def interface(device, address, options, **more):
+    try:
+        return Interface(
+            device,
+            hardware_addr=options.mac,
+            ip_addrs=(address,),
+            gateway=options.gateway or None,
+            seed=random_seed(options),
+            **more,
+        )
+    except ValueError as e:
+        options.wrong(str(e))
+
+
+def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
+    """Drives the stack: `socket.service()` of every socket that changed, until `until()`.
+
+    longest: ms after which `until` is asked at the latest, or a function that tells.
+
+    A poll allocates nothing, and the heap is locked to tell MicroPython so: it then takes the
+    frames of large functions from the C stack, whereas finding room for them in a heap with
+    much on it was measured to cost ten times what all the rest does."""
+    lock = not getattr(device, "allocates", False)
+    ticks = time.ticks_ms
+    poll = iface.poll
+    delay = iface.poll_delay
+    wait = device.wait
+    while until is None or not until():
+        if lock:
+            heap_lock()
+        try:
+            changed = poll(ticks(), sockets, budget)
+        finally:
+            if lock:
+                heap_unlock()
+        for socket in changed:
+            socket.service()
+        ms = delay(ticks(), sockets)
+        if longest is not None:
+            most = longest if isinstance(longest, int) else longest()
+            if ms is None or ms > most:
+                ms = most
+        if ms != 0:
+            wait(ms, spin)
+
+
+def finish(iface, sockets, device, socket, ms=2000):
+    """Gives a closing TCP socket time to say goodbye."""
+    end = time.ticks_add(time.ticks_ms(), ms)
+
+    def done():
+        return not socket.is_open() or time.ticks_diff(end, time.ticks_ms()) <= 0
+
+    loop(iface, sockets, device, 0, done, 100)
+
+
+def reason(error):
+    """an OSError in words"""
+    import errno
+
+    code = error.errno
+    return "%s (%d)" % (errno.errorcode.get(code, "error"), code)
+
+
+def run(main):
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
