@@ -1,0 +1,178 @@
+"""ports/unix: the devices alone, with bare frames from Linux."""
+
+import os
+import re
+import socket
+import time
+
+import netlab
+import pytest
+
+CHECK = "tests/linux/device_check.py"
+COUNT = 300
+
+
+def send_datagrams(wire, device, mac="02:00:00:00:00:01"):
+    """COUNT UDP datagrams of growing size towards the stack; (frames, octets) on the wire"""
+    if mac:
+        neighbour = ("ip", "neigh", "replace", wire.ip, "lladdr", mac, "dev", device)
+        wire.run(*neighbour)
+    s = wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((wire.ip, 9))
+    header = 42 if mac else 28
+    total = 0
+    with s:
+        for i in range(COUNT):
+            size = i * 1472 // (COUNT - 1)
+            s.send(bytes(size))
+            total += size + header
+            if i % 30 == 29:
+                time.sleep(0.002)  # some find the reader asleep, some awake
+    return total
+
+
+@pytest.mark.parametrize("kind", ["tap", "tapbatch", "tun", "fd"])
+def test_frames_pass_without_allocation(bare_wire, target, kind):
+    frames_pass(bare_wire, target, kind)
+
+
+@pytest.mark.targets("unix64-wheel")
+def test_frames_pass_without_ffi(bare_wire, target):
+    frames_pass(bare_wire, target, "fd")
+
+
+def frames_pass(wire, target, kind):
+    mode = "tun" if kind == "tun" else "tap"
+    wire.tap(mode)
+    fds, device = [], "tap0"
+    if kind == "fd":
+        fds = [wire.kernel.open_tap("tap0", mode)]
+        device = fds[0]
+    program = wire.start(target, CHECK, kind, device, "echo", COUNT, fds=fds)
+    for fd in fds:
+        os.close(fd)
+    assert "ready %d 1500 tap0" % (2 if mode == "tun" else 1) in program.output
+    octets = send_datagrams(wire, "tap0", None if mode == "tun" else "02:00:00:00:00:01")
+    assert program.wait() == 0, program.output
+    assert "got %d %d\n" % (COUNT, octets) in program.output
+    assert "dropped 0 lost 0" in program.output
+    assert wire.kernel.counters("tap0")[0] == COUNT  # the answers
+
+
+@pytest.mark.targets("unix64", "unix32", "unix64-wheel")
+def test_packet_socket(bare_wire, target):
+    wire = bare_wire
+    with netlab.Namespace() as far:
+        netlab.veth(wire.kernel, far)
+        wire.kernel.up("veth0", wire.kernel_ip + "/24")
+        far.up("veth0")
+        wire.capture("veth0")
+        program = wire.start(target, CHECK, "packet", "veth0", "echo", COUNT, namespace=far)
+        octets = send_datagrams(wire, "veth0")
+        assert program.wait() == 0, program.output
+        assert "got %d %d\n" % (COUNT, octets) in program.output
+        assert wire.kernel.counters("veth0")[0] == COUNT
+        wire.check()
+
+
+@pytest.mark.parametrize("kind", ["tap", "tapbatch", "fd"])
+def test_device_goes_down_and_away(wire, target, kind):
+    down_and_away(wire, target, kind)
+
+
+@pytest.mark.targets("unix64-wheel")
+def test_device_goes_down_and_away_without_ffi(wire, target):
+    down_and_away(wire, target, "fd")
+
+
+def down_and_away(wire, target, kind):
+    """EIO while the device is down is a link that is down; ENODEV ends the waiting for good."""
+    fds, device = [], "tap0"
+    if kind == "fd":
+        fds = [wire.kernel.open_tap()]
+        device = fds[0]
+    program = wire.start(target, CHECK, kind, device, "down", fds=fds)
+    for fd in fds:
+        os.close(fd)
+    program.wait_line("link True")
+    wire.run("ip", "link", "set", "tap0", "down")
+    program.wait_line("link False")
+    wire.run("ip", "link", "set", "tap0", "up")
+    program.wait_line("link False\nlink True")
+    wire.run("ip", "link", "del", "tap0")
+    assert program.wait() == 0, program.output
+    assert "gone 19" in program.output
+
+
+@pytest.mark.parametrize("kind", ["tap", "tapbatch", "packet"])
+@pytest.mark.targets("unix64", "unix32")
+def test_frame_longer_than_the_buffer_is_dropped_and_counted(bare_wire, target, kind):
+    wire = bare_wire
+    with netlab.Namespace() as far:
+        if kind == "packet":
+            netlab.veth(wire.kernel, far)
+            wire.kernel.up("veth0", wire.kernel_ip + "/24")
+            far.up("veth0")
+            device, namespace = "veth0", far
+        else:
+            wire.tap()
+            device, namespace = "tap0", wire.kernel
+        program = wire.start(target, CHECK, kind, device, "small", namespace=namespace)
+        neighbour = ("ip", "neigh", "replace", wire.ip, "lladdr", "02:00:00:00:00:01")
+        wire.run(*neighbour, "dev", device)
+        s = wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.connect((wire.ip, 9))
+        with s:
+            for size in (85, 86, 87, 1472, 10, 86):
+                s.send(bytes(size))
+        assert program.wait() == 0, program.output
+        assert "sizes [127, 128, 52, 128] dropped 2" in program.output
+
+
+@pytest.mark.targets("unix64-wheel")
+def test_a_blocking_descriptor_is_refused_without_ffi(wire, target):
+    fd = wire.kernel.open_tap(blocking=True)
+    program = wire.start(target, CHECK, "fd", fd, "wait", fds=[fd], ready=None)
+    os.close(fd)
+    assert program.wait() == 1
+    assert "O_NONBLOCK" in program.output
+
+
+def test_a_full_batch_counts_what_it_cut(wire):
+    """The batch buffer of 20,000 octets holds 13 whole frames: the kernel's queue held more."""
+    fd = wire.kernel.open_tap()
+    wire.run("ip", "neigh", "replace", wire.ip, "lladdr", "02:00:00:00:00:01", "dev", "tap0")
+    s = wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((wire.ip, 9))
+    with s:
+        for _ in range(100):
+            s.send(bytes(1472))
+    os.close(fd)  # the device keeps no queue without a reader: start over, reader asleep
+    fd = wire.kernel.open_tap()
+    with wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((wire.ip, 9))
+        for _ in range(100):
+            s.send(bytes(1472))
+        program = wire.start(
+            "unix64-wheel", "tests/linux/batch_check.py", fd, fds=[fd], ready=None
+        )
+        os.close(fd)
+        assert program.wait() == 0, program.output
+    match = re.search(r"whole (\d+) dropped (\d+)", program.output)
+    assert match, program.output
+    whole, dropped = int(match[1]), int(match[2])
+    assert whole + dropped == 100, program.output
+    assert dropped == 100 // 14  # every fourteenth frame is the one at the buffer's end
+
+
+@pytest.mark.targets("unix64", "unix32", "unix64-wheel")
+def test_wait(wire, target):
+    fd = wire.kernel.open_tap()
+    program = wire.start(target, CHECK, "fd", fd, "wait", fds=[fd])
+    os.close(fd)
+    assert program.wait() == 0, program.output
+    found = re.findall(r"waited (\d+) (\d+) (\w+)", program.output)
+    assert len(found) == 4
+    for ms, us, frame in found:
+        assert frame == "False"
+        assert int(ms) * 1000 - 1000 <= int(us) < int(ms) * 1000 + 50000
