@@ -2,7 +2,7 @@
 
 Theory of operation
 
-One Socket is one connection. All its numbers live in one array('i') of 60 words, the control
+One Socket is one connection. All its numbers live in one array('i') of 96 words, the control
 block `socket.w`; its first 14 words are the flow (see smolmp/wire), so the block itself addresses
 what the connection sends, and its first 12 are the key under which the demux finds it.
 
@@ -52,6 +52,7 @@ import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
+import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401
 import smolmp.socket.tcp.handshake  # noqa: F401
 import smolmp.socket.tcp.acknowledge  # noqa: F401

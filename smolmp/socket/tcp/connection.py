@@ -1,0 +1,291 @@
+"""A connection: its memory, its life, what can be asked of it. This is the half of tcp.Socket that
+the socket set, the interface and the rest of tcp/ drive; the program's calls are in socket.py.
+"""
+
+from array import array
+from errno import ECONNABORTED, EINVAL, ETIMEDOUT
+
+from micropython import const
+
+from smolmp.socket import endpoint
+from smolmp.socket.tcp import timers, transmit
+from smolmp.socket.tcp.kernels import advance
+from smolmp.storage.assembler import Assembler
+
+_FAMILY = const(0)
+_HOPS = const(12)
+_FLOW_WORDS = const(14)
+_KEY_WORDS = const(12)
+
+_STATE = const(14)
+_SND_UNA = const(15)
+_SND_NXT = const(17)
+_SND_MAX = const(18)
+_RX = const(23)
+_TX = const(26)
+_MSS_OUT = const(29)
+_FLAGS = const(32)
+_TS_RECENT = const(33)
+_TS_CLOCK = const(34)
+_TS_LAST = const(35)
+_SRTT = const(42)
+_DUPACKS = const(48)
+_FIN_AT = const(53)
+_CHALLENGE = const(54)
+_RETRANSMITS = const(58)
+_BLOCK_WORDS = const(96)
+
+_CLOSED = const(0)
+_LISTEN = const(1)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+_TIME_WAIT = const(10)
+
+_FLAG_NAGLE = const(1)
+_FLAG_RESET = const(128)
+_FLAG_HOLD_SYN = const(256)
+_FLAG_KEEP_ALIVE_SET = const(2048)
+
+_TCP = const(6)
+_MAX_CAPACITY = const(0x3FFFC000)  # 65535 << 14 (RFC 7323 2.3), in a small int
+
+_STATES = (
+    "CLOSED LISTEN SYN-SENT SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING "
+    "LAST-ACK TIME-WAIT"
+).split()
+
+
+class Connection:
+    """One TCP connection's control block and buffers. tcp.Socket describes the arguments."""
+
+    protocol = _TCP
+
+    def __init__(self, rx=4096, tx=4096, holes: int = 4, timestamps: bool = False):
+        self.rx_buffer = bytearray(rx) if isinstance(rx, int) else rx
+        self.tx_buffer = bytearray(tx) if isinstance(tx, int) else tx
+        capacity = len(self.rx_buffer)
+        if not 0 < capacity <= _MAX_CAPACITY or not 0 < len(self.tx_buffer) <= _MAX_CAPACITY:
+            raise ValueError("buffers: 1 octet to 1 GiB")
+        self.scale = 0
+        while capacity >> self.scale > 0xFFFF:
+            self.scale += 1
+        self.w = array("i", bytes(4 * _BLOCK_WORDS))
+        self.w[_RX] = capacity
+        self.w[_TX] = len(self.tx_buffer)
+        self.w[_HOPS] = 64
+        self.w[_FLAGS] = _FLAG_NAGLE
+        self.listener = array("i", bytes(4 * _FLOW_WORDS))
+        self.assembler = Assembler(holes)
+        self.assembler_used = False
+        self.newest = 0
+        self.sockets = None
+        self.slot = -1
+        self.handle = -1
+        self.error = 0
+        self.passive = False
+        self.timestamps = timestamps
+        self.ip_header = 20
+        self.timeout = 0
+        self.ack_delay = 10
+        self.time_wait = 10000
+        self.rto_min = 200
+        self._keep_alive = 0
+        timers.reset(self)
+
+    # What the socket set and the interface call.
+
+    def attached(self):
+        """The socket came into a set: a listener becomes reachable."""
+        if self.w[_STATE] == _LISTEN:
+            self.sockets.bind(self.slot, self.w)
+
+    def detached(self):
+        """The socket left its set: the connection is gone, without a word to the peer."""
+        self.w[_STATE] = _CLOSED
+        self.w[_FLAGS] &= ~_FLAG_RESET
+        timers.reset(self)
+
+    dispatch = transmit.dispatch
+    on_timer = timers.on_timer
+
+    # The life of a connection; for the rest of tcp/.
+
+    def start(self, iface, state: int):
+        """A new connection under the flow in the control block: everything but options reset."""
+        w = self.w
+        for i in range(_STATE, _FLAGS):
+            if i != _RX and i != _TX:
+                w[i] = 0
+        w[_FLAGS] &= _FLAG_NAGLE | _FLAG_HOLD_SYN
+        timers.reset(self)
+        for i in range(_DUPACKS, _BLOCK_WORDS):
+            w[i] = 0
+        w[_FIN_AT] = -1
+        w[_CHALLENGE] = -1
+        w[_TS_RECENT] = 0  # a SYN echoes none (RFC 7323 3.2)
+        w[_STATE] = state
+        w[_MSS_OUT] = 536
+        iface.random.fill(w, _SND_UNA)
+        iface.random.fill(w, _TS_CLOCK)
+        w[_TS_LAST] = iface.now
+        self.ip_header = 20 if w[_FAMILY] == 4 else 40
+        self.assembler.clear()
+        self.assembler_used = False
+        self.error = 0
+
+    def relisten(self):
+        """(Back) to LISTEN."""
+        self.release()
+        endpoint.copy_words(self.w, 0, self.listener, 0, _KEY_WORDS)
+        self.w[_STATE] = _LISTEN
+        if self.sockets is not None:
+            self.sockets.bind(self.slot, self.w)
+
+    def release(self):
+        """To CLOSED: out of the demux, no timer left. What was received stays readable."""
+        self.w[_STATE] = _CLOSED
+        self.w[_FLAGS] &= _FLAG_NAGLE | _FLAG_HOLD_SYN
+        self.w[_TX + 2] = 0
+        self.w[_SND_NXT] = 0
+        self.w[_SND_MAX] = 0
+        timers.reset(self)
+        if self.sockets is not None:
+            self.sockets.unbind(self.slot)
+            self.sockets.changed(self.slot)
+
+    def fail(self, error: int):
+        """The connection broke: `error` is what the program is told.
+
+        While a listener's handshake goes on there is none: it listens on.
+        """
+        if self.passive and self.w[_STATE] == _SYN_RECEIVED:
+            self.relisten()
+        elif error == ETIMEDOUT:
+            self.abort(error)
+        else:
+            self.error = error
+            self.release()
+
+    def _flag(self, flag, on):
+        if on:
+            self.w[_FLAGS] |= flag
+        else:
+            self.w[_FLAGS] &= ~flag
+        if self.sockets is not None:
+            self.sockets.mark(self.slot)
+
+    def abort(self, error: int = ECONNABORTED):
+        """End the connection at once, telling the peer by an RST. What is queued is lost."""
+        w = self.w
+        state = w[_STATE]
+        told = _SYN_RECEIVED <= state <= _CLOSE_WAIT
+        if told:
+            advance(w, _SND_UNA, w[_SND_MAX])  # the RST's SEQ is SND.NXT (RFC 9293 3.10.5)
+        if self.is_open():
+            self.error = error
+        self.release()
+        if told:
+            w[_FLAGS] |= _FLAG_RESET
+            self.sockets.mark(self.slot)
+
+    # What it is and can.
+
+    @property
+    def state(self) -> str:
+        """The state's name in RFC 9293."""
+        return _STATES[self.w[_STATE]]
+
+    @property
+    def local(self):
+        """(address, port), None when unset."""
+        return endpoint.local(self.w)
+
+    @property
+    def remote(self):
+        """(address, port), None when there is no connection."""
+        return endpoint.remote(self.w)
+
+    def is_open(self) -> bool:
+        """Neither CLOSED nor TIME-WAIT: listen() and connect() would be refused."""
+        state = self.w[_STATE]
+        return state != _CLOSED and state != _TIME_WAIT
+
+    def is_listening(self) -> bool:
+        return self.w[_STATE] == _LISTEN
+
+    def is_active(self) -> bool:
+        """Neither CLOSED, LISTEN nor TIME-WAIT: there is a connection, or one is being made."""
+        return self.is_open() and self.w[_STATE] != _LISTEN
+
+    def may_send(self) -> bool:
+        """Our half of the connection is open."""
+        state = self.w[_STATE]
+        return state == _ESTABLISHED or state == _CLOSE_WAIT
+
+    def may_recv(self) -> bool:
+        """The peer's half is open, or some of what came is still unread."""
+        state = self.w[_STATE]
+        return _ESTABLISHED <= state <= _FIN_WAIT_2 or self.w[_RX + 2] != 0
+
+    def can_send(self) -> bool:
+        """send() would take at least one octet."""
+        return self.may_send() and self.w[_TX + 2] < self.w[_TX]
+
+    def can_recv(self) -> bool:
+        """recv() would give at least one octet."""
+        return self.w[_RX + 2] != 0
+
+    def send_queue(self) -> int:
+        """Octets queued, sent or not, that the peer has not acknowledged."""
+        return self.w[_TX + 2]
+
+    def recv_queue(self) -> int:
+        """Octets waiting for recv()."""
+        return self.w[_RX + 2]
+
+    def round_trip(self) -> int:
+        """The smoothed round-trip time in ms, 0 while unknown."""
+        return self.w[_SRTT] >> 3
+
+    def retransmissions(self) -> int:
+        """Segments sent again on this connection."""
+        return self.w[_RETRANSMITS]
+
+    @property
+    def nagle(self) -> bool:
+        """Gather small writes while data is in flight (RFC 9293 3.7.4); on by default."""
+        return self.w[_FLAGS] & _FLAG_NAGLE != 0
+
+    @nagle.setter
+    def nagle(self, on):
+        self._flag(_FLAG_NAGLE, on)
+
+    @property
+    def keep_alive(self) -> int:
+        """Probe a silent peer every so many ms (RFC 1122 4.2.3.6); 0: never."""
+        return self._keep_alive
+
+    @keep_alive.setter
+    def keep_alive(self, ms):
+        self._keep_alive = ms
+        self._flag(_FLAG_KEEP_ALIVE_SET, True)
+
+    @property
+    def hop_limit(self) -> int:
+        """TTL or hop limit of what is sent, 64 by default."""
+        return self.w[_HOPS]
+
+    @hop_limit.setter
+    def hop_limit(self, hops):
+        if not 0 < hops < 256:
+            raise OSError(EINVAL)
+        self.w[_HOPS] = hops
+
+    def pause_synack(self, on: bool):
+        """Withhold the SYN+ACK, for a proxy that first asks the other side."""
+        self._flag(_FLAG_HOLD_SYN, on)
+
+    def __repr__(self):
+        return "<tcp %s %s -> %s>" % (self.state, self.local, self.remote)
