@@ -98,7 +98,7 @@ class Capture:
             os.unlink(self.path)
         for argv in (
             ["dumpcap", "-q", "-P", "-B", "64", "-s", snap, "-i", device, "-w", self.path],
-            ["tcpdump", "-Z", "root", "-U", "-n", "-B", "65536", "-s", snap]
+            ["tcpdump", "--immediate-mode", "-Z", "root", "-U", "-n", "-B", "65536", "-s", snap]
             + ["-i", device, "-w", self.path],
         ):
             if has(argv[0]) and self._start(namespace, argv):

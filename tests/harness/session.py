@@ -4,6 +4,7 @@ A process runs all wanted functions of a file. When it crashes or hangs, the fun
 running takes the blame, and a fresh process runs those that were still to come.
 """
 
+import errno
 import os
 import re
 import select
@@ -142,12 +143,23 @@ def _blame_all(names, failure):
     return blamed
 
 
+def _start(job, processes):
+    """Start a job's process. A machine short of memory refuses now and then: ask it three times."""
+    for pause in (0.5, 2, 0):
+        try:
+            return processes.start(job.target.command(job), job.target.environment(), job.root)
+        except OSError as error:
+            if not pause or error.errno not in (errno.EAGAIN, errno.EFAULT, errno.ENOMEM):
+                raise
+            time.sleep(pause)
+
+
 def _one_process(job, processes):
     """Run a job in one process: (what it said, how it ended if not well)."""
     run = _Run()
     reader = _Reader(run)
     try:
-        process = processes.start(job.target.command(job), job.target.environment(), job.root)
+        process = _start(job, processes)
     except OSError as error:
         run.import_failure = Result("fail", f"{job.target.label} did not start: {error}")
         return run, ""
