@@ -144,7 +144,7 @@ def _blame_all(names, failure):
 
 
 def _start(job, processes):
-    """Start a job's process. A machine short of memory refuses now and then: ask it three times."""
+    """Start a job's process. A machine short of memory refuses now and then."""
     for pause in (0.5, 2, 0):
         try:
             return processes.start(job.target.command(job), job.target.environment(), job.root)
