@@ -60,3 +60,9 @@ NAMES = (
 def count(counters: ptr32, i: int):
     """counters[i] += 1; `i` is a number from NAMES."""
     counters[i] = counters[i] + 1
+
+
+@micropython.viper
+def count_many(counters: ptr32, i: int, n: int):
+    """counters[i] += n"""
+    counters[i] = counters[i] + n

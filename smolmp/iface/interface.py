@@ -112,8 +112,9 @@ class Interface(Configuration):
         # 4 octets more than fit: a device sees by them that a frame of full size was not cut.
         self.rx = bytearray(_RX_NET + mtu + 4)
         self.tx = bytearray(_TX_DATA + mtu)
-        self._view = memoryview(self.rx)[_RX_LINK if ether else _RX_NET :]
-        self._view_size = len(self._view)
+        self.view = memoryview(self.rx)[_RX_LINK if ether else _RX_NET :]
+        self.view_size = len(self.view)
+        self.recv = device.recv  # bound once: to bind a method is to allocate
         self.tx_start = _TX_LINK if ether else _TX_IPV4
         self.tx_end = _TX_IPV4 + mtu
         self.arp_tx = bytearray(44)
@@ -267,13 +268,18 @@ class Interface(Configuration):
 
     def _ingress(self, sockets, budget) -> int:
         """Process up to `budget` frames; what is left of it."""
+        express = sockets.express
         while budget > 0:
-            n = self.device.recv(self._view)
+            if express is None:
+                n = self.device.recv(self.view)
+            else:
+                n = express.drain(self, budget)
+                budget -= express.taken
             if n <= 0:
                 break
             budget -= 1
             count(self.counters, _COUNT_RX_FRAMES)
-            if n > self._view_size:  # a broken device; all bounds rest on this
+            if n > self.view_size:  # a broken device; all bounds rest on this
                 count(self.counters, _COUNT_RX_MALFORMED)
             elif self.tx_start == _TX_IPV4:
                 self._packet(sockets, n)

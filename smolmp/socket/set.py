@@ -140,6 +140,7 @@ class SocketSet:
         self._count = 0
         self._words = 0
         self.earliest = -1  # not later than any deadline; -1: there is none
+        self.express = None  # TCP's express lane, once there is a TCP socket
         self.turn = 0  # where the next egress begins
         self.neighbor_events = 0  # of the interface, as last seen: see Interface
         self._grow(max(1, capacity))

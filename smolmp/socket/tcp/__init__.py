@@ -52,6 +52,7 @@ import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
+import smolmp.socket.tcp.express  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401
 import smolmp.socket.tcp.handshake  # noqa: F401

@@ -9,6 +9,7 @@ from micropython import const
 
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import timers, transmit
+from smolmp.socket.tcp.express import Express
 from smolmp.socket.tcp.kernels import advance
 from smolmp.storage.assembler import Assembler
 
@@ -98,6 +99,8 @@ class Connection:
 
     def attached(self):
         """The socket came into a set: a listener becomes reachable."""
+        if self.sockets.express is None:
+            self.sockets.express = Express()
         if self.w[_STATE] == _LISTEN:
             self.sockets.bind(self.slot, self.w)
 
@@ -105,6 +108,7 @@ class Connection:
         """The socket left its set: the connection is gone, without a word to the peer."""
         self.w[_STATE] = _CLOSED
         self.w[_FLAGS] &= ~_FLAG_RESET
+        self.sockets.express.forget(self)
         timers.reset(self)
 
     dispatch = transmit.dispatch
@@ -134,6 +138,7 @@ class Connection:
         self.assembler.clear()
         self.assembler_used = False
         self.error = 0
+        self.sockets.express.forget(self)
 
     def relisten(self):
         """(Back) to LISTEN."""

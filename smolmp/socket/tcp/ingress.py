@@ -36,7 +36,9 @@ def ingress(iface, sockets):
     count(iface.counters, _COUNT_TCP_IN)
     slot = sockets.find(record)
     if slot >= 0:
-        segment_arrives(sockets.objects[slot], iface)
+        socket = sockets.objects[slot]
+        segment_arrives(socket, iface)
+        sockets.express.arm(iface, socket)
     elif not iface.raw_handled:
         count(iface.counters, _COUNT_TCP_NO_PORT)
         reset_stranger(iface)

@@ -111,7 +111,7 @@ def _expected(socket, iface, code):
         ring_write(socket.rx_buffer, w, _RX, 0, iface.rx, record[_PAYLOAD], n)
         take(w, n)
         socket.sockets.changed(socket.slot)
-        _schedule_ack(socket, iface)
+        schedule_ack(socket, iface)
 
 
 @micropython.native
@@ -216,7 +216,7 @@ def _receive(socket, iface):
         socket.assembler_used = socket.assembler.count() != 0
         answer(socket, iface)
         return
-    _schedule_ack(socket, iface)
+    schedule_ack(socket, iface)
 
 
 @micropython.native
@@ -249,7 +249,7 @@ def _take(socket, n):
 
 
 @micropython.native
-def _schedule_ack(socket, iface):
+def schedule_ack(socket, iface):
     """RFC 9293 3.8.6.3: at once for every second full segment, else within ack_delay."""
     w = socket.w
     if w[_UNACKED] > w[_MSS_OUT] or not socket.ack_delay or w[_FLAGS] & _FLAG_ACK_NOW:

@@ -202,10 +202,10 @@ class World:
             return
         iface = self.iface
         n = len(iface.rx)
-        start = n - len(iface._view)
+        start = n - len(iface.view)
         iface.rx = self.buffer(n)
         whole = memoryview(self.regions[-1][0])
-        iface._view = whole[PAD + start : PAD + n]
+        iface.view = whole[PAD + start : PAD + n]
         iface.arp_sender = whole[PAD + 24 : PAD + 30]
         iface.tx = self.buffer(len(iface.tx))
         neighbors = iface.neighbors

@@ -57,7 +57,7 @@ class Hostile:
         if self.socket is not None:
             p.sockets.remove(self.socket)
             p.drain()
-            while p.device.recv(p.iface._view):
+            while p.device.recv(p.iface.view):
                 pass
         p.iss = None
         rx, tx = [memoryview(self.arenas[i])[64 : 64 + self.sizes[i]] for i in (0, 1)]

@@ -1,0 +1,252 @@
+"""The express lane: segments of the connection that spoke last, straight from the device.
+
+What a busy connection gets is the same again and again: a frame with the same link, IP and port
+fields, the next octets of the stream, an ACK. One kernel, `lane`, compares such a frame with the
+last one that went the long way (Interface -> ipv4 -> ingress -> segment_arrives), checks both
+checksums while the text goes into the receive ring, and moves RCV.NXT: Van Jacobson's header
+prediction (RFC 1323's appendix told it first), but before the headers are taken apart.
+
+The lane only takes what the long way would treat the same; anything else it leaves untouched in
+iface.rx for the long way. What the segments it took ask for (SND.UNA's advance, an ACK, the
+program to be told) is done once, when the batch ends: `Express.finish`. So a batch costs one ACK.
+The template is forgotten once a second, so that the long way refreshes the neighbour.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+from smolmp.counters import count_many
+from smolmp.socket.tcp.acknowledge import acknowledged
+from smolmp.socket.tcp.receive import schedule_ack
+from smolmp.storage.kernels import ring_write_sum
+
+_STATE = const(14)
+_SND_UNA = const(15)
+_RCV_NXT = const(16)
+_SND_MAX = const(18)
+_SND_WND = const(19)
+_SND_WL1 = const(20)
+_SND_WL2 = const(21)
+_RCV_ADV = const(22)
+_RX = const(23)
+_RX_LENGTH = const(25)
+_SND_SCALE = const(30)
+_FLAGS = const(32)
+_TS_RECENT = const(33)
+_T_PERSIST = const(39)
+_UNACKED = const(50)
+_HEARD = const(51)
+_FIN_AT = const(53)
+_PROBES = const(55)
+_MAX_WND = const(56)
+
+_ESTABLISHED = const(4)
+_FLAG_TIMESTAMPS = const(4)
+_ACK_BIT = const(16)
+_LEAST_IPV4 = const(0x45)
+_RX_NET = const(16)  # where the IP header stands in iface.rx
+_MEDIUM_ETHERNET = const(1)
+
+_E_ETHER = const(10)  # behind the template, the frame's first ten words
+_E_ACKED = const(11)  # SEG.ACK - SND.UNA of the batch so far
+_E_WORDS = const(12)
+
+_TAKEN = const(1)
+_GREW = const(2)
+_TEXT = const(4)
+
+_COUNT_RX_FRAMES = const(0)
+_COUNT_TCP_IN = const(32)
+
+
+@micropython.viper
+def remember(words: ptr32, rx: ptr32):
+    """The template: link, IP and port fields of the frame in iface.rx."""
+    i = 0
+    while i < 10:
+        words[i] = rx[i]
+        i += 1
+    words[11] = 0
+
+
+@micropython.viper
+def lane(words: ptr32, rx, n: int, block, ring, now: int) -> int:
+    """Take the frame of n octets in iface.rx for the connection `block`: 0 it is not ours to take.
+
+    Else a set of 1, 2 the send window grew, 4 text was stored. SND.UNA stays: words[11] says how
+    far it is to be moved. n is proven to be within the frame buffer, which is 4-aligned at the
+    IP header; that the text fits into the ring is proven by ring_write_sum.
+    """
+    f = ptr32(rx)
+    w = ptr32(block)
+    if words[_E_ETHER]:
+        if ((f[0] ^ words[0]) >> 16) & 0xFFFF or f[1] != words[1]:
+            return 0
+        if f[2] != words[2] or f[3] != words[3]:
+            return 0
+        n -= 14
+    # The same version, header length, type of service; no fragment; the same ends.
+    if (f[4] ^ words[4]) & 0xFFFF or (f[5] >> 16) & 0xFFBF or ((f[6] ^ words[6]) >> 8) & 0xFF:
+        return 0
+    if f[7] != words[7] or f[8] != words[8] or f[9] != words[9]:
+        return 0
+    v = f[4] >> 16
+    total = ((v & 0xFF) << 8) | ((v >> 8) & 0xFF)
+    v = f[12]
+    header = (v >> 2) & 0x3C
+    if total > n or total < 20 + header or (v >> 8) & 0xF7 != _ACK_BIT:
+        return 0
+    if w[_FLAGS] & _FLAG_TIMESTAMPS:
+        if header != 32 or f[14] != 0x0A080101:
+            return 0
+    elif header != 20:
+        return 0
+    n = total - 20 - header
+    # Where it stands: in order, within the window, its ACK one for what was sent.
+    s = f[10]
+    s = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
+    if s != w[_RCV_NXT] or n > w[_RCV_ADV] or w[_STATE] != _ESTABLISHED:
+        return 0
+    s = f[11]
+    ack = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
+    a = ack - w[_SND_UNA]
+    if (a >> 30) & 3:
+        return 0
+    a = a & 0x3FFFFFFF
+    if a > w[_SND_MAX] or a < words[_E_ACKED] or n == 0 and a == words[_E_ACKED]:
+        return 0
+    window = (((v >> 16) & 0xFF) << 8 | ((v >> 24) & 0xFF)) << w[_SND_SCALE]
+    if w[_SND_WND] == 0 or window == 0 or w[_PROBES] != 0:
+        return 0
+    if not ((w[_FIN_AT] >> 31) & 1) or not ((w[_T_PERSIST] >> 31) & 1):
+        return 0
+    stamp = 0
+    if header == 32:
+        s = f[15]
+        stamp = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
+        if ((stamp - w[_TS_RECENT]) >> 31) & 1:
+            return 0  # PAWS has a word to say (RFC 7323 5.3)
+    # Both checksums, in memory order (RFC 1071 2 (B)).
+    h = ptr16(rx)
+    v = h[14] + h[15] + h[16] + h[17]
+    s = v + h[8] + h[9] + h[10] + h[11] + h[12] + h[13]
+    s = (s & 0xFFFF) + (s >> 16)
+    if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
+        return 0
+    s = header + n
+    v += 0x600 + ((s & 0xFF) << 8) + (s >> 8)
+    v += h[18] + h[19] + h[20] + h[21] + h[22] + h[23] + h[24] + h[25] + h[26] + h[27]
+    if header == 32:
+        v += h[28] + h[29] + h[30] + h[31] + h[32] + h[33]
+    v = (v & 0xFFFF) + (v >> 16)
+    v = (v & 0xFFFF) + (v >> 16)
+    s = _TAKEN
+    if n:
+        v = (v & 0xFF) << 8 | v >> 8
+        v = int(ring_write_sum(ring, block, _RX, 0, rx, 36 + header, n, v))
+        s = _TAKEN | _TEXT
+    if v != 0xFFFF:
+        return 0  # what was written behind the ring's end is not there until its length says so
+    if header == 32 and w[_UNACKED] == 0:
+        w[_TS_RECENT] = stamp
+    w[_RX_LENGTH] = w[_RX_LENGTH] + n
+    w[_RCV_ADV] = w[_RCV_ADV] - n
+    w[_RCV_NXT] = w[_RCV_NXT] + n
+    w[_UNACKED] = w[_UNACKED] + n
+    w[_HEARD] = now
+    words[_E_ACKED] = a
+    if window > w[_SND_WND]:
+        s |= _GREW
+        if window > w[_MAX_WND]:
+            w[_MAX_WND] = window
+    # In order, and its ACK no older than the last: it may update SND.WND (RFC 9293 3.10.7.4).
+    w[_SND_WND] = window
+    w[_SND_WL1] = w[_RCV_NXT] - n
+    w[_SND_WL2] = ack
+    return s
+
+
+class Express:
+    """The lane of one SocketSet: the connection it is set for, and what the batch did."""
+
+    def __init__(self):
+        self.words = array("i", bytes(4 * _E_WORDS))
+        self.socket = None
+        self.iface = None
+        self.seconds = 0
+        self.taken = 0
+
+    def arm(self, iface, socket):
+        """The segment in iface.rx, for `socket`, went the long way: the next ones may be alike."""
+        if socket.w[_STATE] != _ESTABLISHED or socket.assembler_used:
+            self.socket = None
+        elif iface.rx[_RX_NET] == _LEAST_IPV4:
+            self.socket = socket
+            self.iface = iface
+            self.words[_E_ETHER] = iface.device.medium == _MEDIUM_ETHERNET
+            remember(self.words, iface.rx)
+
+    def forget(self, socket):
+        """`socket` begins or ends a connection."""
+        if socket is self.socket:
+            self.socket = None
+
+    @micropython.native
+    def drain(self, iface, budget):
+        """Receive until nothing waits, `budget` frames are taken, or one is for the long way.
+
+        Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
+        """
+        view = iface.view
+        socket = self.socket
+        self.taken = 0
+        if socket is None or iface is not self.iface or iface.seconds != self.seconds:
+            self.socket = None
+            self.seconds = iface.seconds
+            return iface.device.recv(view)
+        if socket.sockets.raw:
+            return iface.device.recv(view)
+        recv = iface.recv
+        words = self.words
+        block = socket.w
+        ring = socket.rx_buffer
+        rx = iface.rx
+        size = iface.view_size
+        now = iface.now
+        flags = 0
+        taken = 0
+        n = 0
+        while taken < budget:
+            n = recv(view)
+            if n <= 0 or n > size:
+                break
+            code = lane(words, rx, n, block, ring, now)
+            if code == 0:
+                break
+            flags |= code
+            taken += 1
+            n = 0
+        if taken:
+            self.taken = taken
+            self.finish(iface, socket, flags)
+        return n
+
+    @micropython.native
+    def finish(self, iface, socket, flags):
+        """What the segments of the batch ask for, once."""
+        words = self.words
+        counters = iface.counters
+        count_many(counters, _COUNT_RX_FRAMES, self.taken)
+        count_many(counters, _COUNT_TCP_IN, self.taken)
+        n = words[_E_ACKED]
+        if n:
+            words[_E_ACKED] = 0
+            acknowledged(socket, iface, n)
+        sockets = socket.sockets
+        if flags & _GREW:
+            sockets.mark(socket.slot)
+        if flags & _TEXT:
+            sockets.changed(socket.slot)
+            schedule_ack(socket, iface)
