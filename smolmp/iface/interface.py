@@ -55,6 +55,8 @@ _DONT_FRAGMENT = const(0x4000)
 _RX_IPV4 = const(1)  # bits of Device.checksums: what it checks
 _RX_ICMP = const(8)
 
+_BURST = const(15)  # segments of one socket before another has its turn, less one
+
 _SENT = const(1)
 _IDLE = const(0)
 _BUSY = const(-1)
@@ -152,6 +154,10 @@ class Interface(Configuration):
         self.echo_broadcast = echo_broadcast
         # Egress.
         self.busy = False  # the device did not take the last frame
+        self.gone = False  # it did: the last packet is not waiting for its neighbour
+        self.transmit = device.send  # bound once, as recv
+        self.burst = 0  # segments that may follow the one dispatch() sends, and that did
+        self.followed = 0
         self.more = False  # the budget ended before the work did
         if loopback is None:
             loopback = getattr(device, "loopback", False)
@@ -174,7 +180,7 @@ class Interface(Configuration):
         """
         self._begin(now, sockets)
         self._ingress(sockets, budget)
-        self._egress(sockets, budget)
+        self._egress(sockets, budget, _BURST)
         return sockets.take_changed()
 
     def poll_ingress_single(self, now: int, sockets) -> int:
@@ -189,7 +195,7 @@ class Interface(Configuration):
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
         self._begin(now, sockets)
-        sent = self._egress(sockets, sockets.count_marks())
+        sent = self._egress(sockets, sockets.count_marks(), 0)
         return 2 if sockets.has_changes() else sent
 
     def poll_delay(self, now: int, sockets):
@@ -311,9 +317,9 @@ class Interface(Configuration):
         else:
             handler(self, sockets)
 
-    def _egress(self, sockets, budget) -> int:
-        """Send announcements and kept frames, then visit up to `budget` marked sockets, round
-        robin; 1 if a socket sent something."""
+    def _egress(self, sockets, budget, burst) -> int:
+        """Send announcements and kept frames, then visit marked sockets, round robin: up to
+        `budget` packets, at most 1 + `burst` a visit; 1 if a socket sent something."""
         if sockets.neighbor_events != self.neighbors.events:
             sockets.neighbor_events = self.neighbors.events
             sockets.unblock()
@@ -328,6 +334,7 @@ class Interface(Configuration):
                 sockets.turn = 0
                 continue
             budget -= 1
+            self.burst = burst if burst < budget else budget
             code = sockets.objects[slot].dispatch(self)
             if code == _BUSY:
                 self.busy = True
@@ -340,6 +347,8 @@ class Interface(Configuration):
                 sockets.block(slot)
             else:
                 sent = 1
+                budget -= self.followed
+                self.followed = 0
         return sent
 
     def _link_egress(self):
@@ -376,9 +385,11 @@ class Interface(Configuration):
                 return _UNREACHABLE
             emit(self.tx, flow, end, self._neighbor_words, index, self.mac)
             if index < 0:
+                self.gone = False
                 return self.neighbors.wait(self.tx, _TX_LINK, end)
         if self.device.send(self.tx, self.tx_start, end):
             count(self.counters, _COUNT_TX_FRAMES)
+            self.gone = True
             return _SENT
         count(self.counters, _COUNT_TX_BUSY)
         self.busy = True

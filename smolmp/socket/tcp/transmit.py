@@ -13,6 +13,7 @@ from micropython import const
 
 from smolmp.counters import count
 from smolmp.socket.tcp import timers
+from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.storage.kernels import ring_read_sum
 
@@ -103,7 +104,11 @@ def dispatch(socket, iface):
     if state != _ESTABLISHED or w[_TX + 2] - position < n or w[_SND_WND] - position < n:
         n = sendable(socket, iface, position)
     if n >= 0:
-        return _send_data(socket, iface, position, n)
+        code = _send_data(socket, iface, position, n)
+        if code == _SENT and n == w[_MSS_OUT] and w[_SND_NXT] == w[_SND_MAX] and iface.burst:
+            header = 32 if w[_FLAGS] & _FLAG_TIMESTAMPS else 20
+            burst(socket, iface, n, header, w[_TX + 2])
+        return code
     if flags & _FLAG_ACK_NOW:
         return send_ack(socket, iface, acceptable_position(w))
     if flags & _FLAG_KEEP_ALIVE:
