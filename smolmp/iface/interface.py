@@ -18,6 +18,7 @@ what is larger than the MTU; `iface.stranger(iface, sockets)` gets IPv4 packets 
 
 from array import array
 
+import micropython
 from micropython import const
 
 from smolmp.counters import count
@@ -57,6 +58,7 @@ _RX_ICMP = const(8)
 
 _BURST = const(15)  # segments of one socket before another has its turn, less one
 
+_LAST = const(2)  # sent, and the socket has nothing else to send
 _SENT = const(1)
 _IDLE = const(0)
 _BUSY = const(-1)
@@ -172,6 +174,7 @@ class Interface(Configuration):
 
     # Polling.
 
+    @micropython.native
     def poll(self, now: int, sockets, budget: int = 64):
         """Do what there is to do: timers, at most `budget` frames in, then at most `budget` out.
 
@@ -198,6 +201,7 @@ class Interface(Configuration):
         sent = self._egress(sockets, sockets.count_marks(), 0)
         return 2 if sockets.has_changes() else sent
 
+    @micropython.native
     def poll_delay(self, now: int, sockets):
         """Milliseconds until poll() has something to do unless a frame arrives, 0: now, None:
         only then. With a busy device and nothing else to do: 1."""
@@ -226,6 +230,7 @@ class Interface(Configuration):
             return None
         return ((now & _TICKS_MASK) - (_TICKS_MASK - delay) - 1) & _TICKS_MASK
 
+    @micropython.native
     def _begin(self, now, sockets):
         """Let time pass."""
         now &= _TICKS_MASK
@@ -272,6 +277,7 @@ class Interface(Configuration):
             self._announce_from(0)
         self._link = up
 
+    @micropython.native
     def _ingress(self, sockets, budget) -> int:
         """Process up to `budget` frames; what is left of it."""
         express = sockets.express
@@ -317,6 +323,7 @@ class Interface(Configuration):
         else:
             handler(self, sockets)
 
+    @micropython.native
     def _egress(self, sockets, budget, burst) -> int:
         """Send announcements and kept frames, then visit marked sockets, round robin: up to
         `budget` packets, at most 1 + `burst` a visit; 1 if a socket sent something."""
@@ -347,6 +354,8 @@ class Interface(Configuration):
                 sockets.block(slot)
             else:
                 sent = 1
+                if code == _LAST:
+                    sockets.unmark(slot)
                 budget -= self.followed
                 self.followed = 0
         return sent
@@ -362,6 +371,7 @@ class Interface(Configuration):
 
     # What sockets and protocols call.
 
+    @micropython.native
     def send(self, flow, end: int) -> int:
         """Send the transport bytes tx[64:end], checksum and all, to flow[_REMOTE] from
         flow[_LOCAL] with flow[_PROTO], flow[_HOPS] and flow[_TOS].

@@ -334,6 +334,7 @@ class SocketSet:
     def has_changes(self) -> bool:
         return next_bit(self._changes, 0, self.slots) >= 0
 
+    @micropython.native
     def take_changed(self):
         """The changed sockets, in slot order, each once: a list that the next call reuses."""
         report = self._report

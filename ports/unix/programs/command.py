@@ -205,6 +205,7 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     lock = not getattr(device, "allocates", False)
     ticks = time.ticks_ms
     poll = iface.poll
+    egress = iface.poll_egress
     delay = iface.poll_delay
     wait = device.wait
     while until is None or not until():
@@ -215,8 +216,16 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
         finally:
             if lock:
                 heap_unlock()
-        for socket in changed:
-            socket.service()
+        if changed:
+            for socket in changed:
+                socket.service()
+            if lock:  # what they said goes out now, without looking for frames before
+                heap_lock()
+            try:
+                egress(ticks(), sockets)
+            finally:
+                if lock:
+                    heap_unlock()
         ms = delay(ticks(), sockets)
         if longest is not None:
             most = longest if isinstance(longest, int) else longest()

@@ -57,6 +57,8 @@ _FLAG_HOLD_SYN = const(256)
 _FLAG_SCALE = const(512)
 _FLAG_KEEP_ALIVE_SET = const(2048)
 
+_FLAGS_TO_SEND = const(8 | 16 | 32 | 64 | 2048)  # what dispatch() looks at
+
 _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
@@ -64,6 +66,7 @@ _PSH = const(8)
 _ACK_BIT = const(16)
 
 _TX_DATA = const(64)
+_LAST = const(2)  # sent, and nothing else to send
 _SENT = const(1)
 _IDLE = const(0)
 _BUSY = const(-1)
@@ -108,6 +111,9 @@ def dispatch(socket, iface):
         if code == _SENT and n == w[_MSS_OUT] and w[_SND_NXT] == w[_SND_MAX] and iface.burst:
             header = 32 if w[_FLAGS] & _FLAG_TIMESTAMPS else 20
             burst(socket, iface, n, header, w[_TX + 2])
+        elif code == _SENT and w[_SND_NXT] == w[_TX + 2] and state == _ESTABLISHED:
+            if w[_FLAGS] & _FLAGS_TO_SEND == 0:
+                return _LAST
         return code
     if flags & _FLAG_ACK_NOW:
         return send_ack(socket, iface, acceptable_position(w))
