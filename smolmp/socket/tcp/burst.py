@@ -27,7 +27,7 @@ _COUNT_TCP_OUT = const(33)
 
 @micropython.viper
 def fixed_sum(frame: ptr16, block: ptr32, header: int, n: int) -> int:
-    """The sum of what segments of a burst share: pseudo header, and header less SEQ and checksum."""
+    """The sum of what a burst shares: pseudo header, and TCP header less SEQ and checksum."""
     s = frame[32] + frame[33]
     i = 36
     end = 32 + (header >> 1)
