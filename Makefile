@@ -6,7 +6,7 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup venv lint unit test coverage demo clean distclean
+.PHONY: help setup venv lint unit test coverage bench demo clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       lint, and every test this machine can run"
 	@echo "make unit       only tests/unit, inside MicroPython"
 	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
+	@echo "make bench      how fast, beside lwIP and PyTCP (ROUNDS=3 SECS=2)"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
@@ -46,6 +47,12 @@ coverage: setup
 	@$(VENV)/python -m coverage combine -q
 	@$(VENV)/python -m coverage html -q -d build/coverage-html
 	@$(VENV)/python -m coverage report --skip-covered
+
+# smolmp beside lwIP, PyTCP and MicroPython's bare TAP loop: about six minutes.
+ROUNDS ?= 3
+SECS ?= 2
+bench: setup
+	@$(VENV)/python tools/peers/compare.py --rounds $(ROUNDS) --secs $(SECS)
 
 demo: setup
 	@$(VENV)/python tools/demo.py

@@ -144,7 +144,8 @@ class Server:
 def measure_once(stack, mode, a, log):
     server = Server(stack, SERVES.get(mode, mode), a.port, log)
     try:
-        r = server.probe("ready", netlab.STACK_IP, a.port, "--wait", a.boot)
+        boot = max(a.boot, stack.get("boot", 0))
+        r = server.probe("ready", netlab.STACK_IP, a.port, "--wait", boot)
         if "error" in r:
             return {"mode": mode, "error": "not ready: " + r["error"]}
         if server.process.poll() is not None:
@@ -198,7 +199,8 @@ def measure(stack, mode, a, log, out):
     return "error" not in result and result.get("ok", True)
 
 
-def main():
+def main(argv=None, stacks=()):
+    """Measure `stacks` and those that argv names; True: all went well."""
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -222,10 +224,10 @@ def main():
     p.add_argument("--quiet-wait", type=float, default=60)
     p.add_argument("--max-foreign", type=float, default=0.25, help="measure again above (cores)")
     p.add_argument("--tries", type=int, default=3)
-    a = p.parse_args()
+    a = p.parse_args(argv)
+    stacks = list(stacks)
     try:
         netlab.enter()
-        stacks = []
         for target in a.targets.split(",") if a.targets else ():
             command = [netlab.interpreter(target), "-X", "heapsize=16m", PEER, "{tap}"]
             command += ["{ip}/{plen}", "{mode}", "{port}", "--spin", str(a.spin)]
@@ -246,8 +248,8 @@ def main():
             for stack in stacks:
                 for mode in a.modes.split(","):
                     good = measure(stack, mode, a, log, out) and good
-    sys.exit(0 if good else 1)
+    return good
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

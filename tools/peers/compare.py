@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""make bench: smolmp, lwIP and PyTCP side by side over TAPs, in one run; rounds are the outer
+loop.
+
+  compare.py [--rounds 3] [--secs 2] [--only smolmp,lwip-64k]
+
+Prints a table with ratios to lwIP in MicroPython's sizes, and writes build/bench.json (medians:
+{stack: {receive_mbit, send_mbit, tcp_echo, udp_echo, ...}}), build/bench.svg and, for report.py,
+every measurement (build/bench.jsonl). The row `bare-tap` is a MicroPython loop that only reads, or
+only writes, full frames: nobody in MicroPython can be faster.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+
+import bench
+import netlab
+import rivals
+
+JSON = os.path.join(netlab.BUILD, "bench.json")
+LINES = os.path.join(netlab.BUILD, "bench.jsonl")
+PLOT = os.path.join(netlab.BUILD, "bench.svg")
+BASE = "lwip-mpy-sizes"
+FIGURES = (  # name in bench.json, probe's mode, its field, heading
+    ("receive_mbit", "sink", "mbit_s", "receive Mbit/s"),
+    ("send_mbit", "source", "mbit_s", "send Mbit/s"),
+    ("tcp_echo", "echo", "trips_s", "TCP echo /s"),
+    ("udp_echo", "udpecho", "trips_s", "UDP echo /s"),
+    ("ping_us", "icmp", "p50_us", "ping us"),
+)
+FRAME_BITS = 1514 * 8
+SPIN_US = 1000  # of the busy-poll row
+
+
+def smolmp():
+    """Our rows: Debian's MicroPython on amd64, on i386, and spinning instead of sleeping."""
+    rows = []
+    for name, target, spin in (
+        ("smolmp", "unix64", 0),
+        ("smolmp-i386", "unix32", 0),
+        ("smolmp-busy-poll", "unix64", SPIN_US),
+    ):
+        command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
+        line = "%s {tap} {ip}/{plen} {mode} {port} --spin %d" % (shlex.join(command), spin)
+        rows.append({"name": name, "cmd": line})
+    return rows
+
+
+def medians(lines):
+    """{stack: {figure: median}} of bench.py's measurements, errors left out."""
+    table = {}
+    for name, mode, field, _ in FIGURES:
+        for stack in dict.fromkeys(line["stack"] for line in lines):
+            values = [
+                line[field]
+                for line in lines
+                if line["stack"] == stack and line["mode"] == mode and field in line
+            ]
+            if values:
+                table.setdefault(stack, {})[name] = round(statistics.median(values), 1)
+    return table
+
+
+def bare_tap(lines):
+    """The ceiling, of rawrate.py's lines: {receive_mbit, send_mbit}."""
+    row = {}
+    for name, what in (
+        ("receive_mbit", "unix64 ffi read, queue kept full"),
+        ("send_mbit", "unix64 write"),
+    ):
+        rates = [r["frames_s"] for r in lines if r.get("what") == what and r.get("len") == 1514]
+        if rates:
+            row[name] = round(statistics.median(rates) * FRAME_BITS / 1e6, 1)
+    return row
+
+
+def text(table):
+    """The table that people read: a figure, and how many times lwIP's it is."""
+    base = table.get(BASE, {})
+    head = ["stack"] + [heading for *_, heading in FIGURES]
+    rows = [head]
+    for stack, figures in table.items():
+        row = [stack]
+        for name, *_ in FIGURES:
+            value = figures.get(name)
+            if value is None:
+                row.append("-")
+            elif base.get(name):
+                row.append("%.0f (%.2f)" % (value, value / base[name]))
+            else:
+                row.append("%.0f" % value)
+        rows.append(row)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
+    return "\n".join(lines) + "\n(in brackets: times %s in this run)\n" % BASE
+
+
+def plot(table):
+    """Bars of what every stack receives and sends, as SVG."""
+    bars = []
+    for name, label, colour in (
+        ("receive_mbit", "receives", "#1f6f8b"),
+        ("send_mbit", "sends", "#e08e45"),
+    ):
+        for stack, figures in table.items():
+            if name in figures:
+                bars.append(("%s %s" % (stack, label), figures[name], colour))
+    most = max(value for _, value, _ in bars)
+    out = [
+        '<svg xmlns="http://www.w3.org/2000/svg" width="800" height="%d"'
+        ' font-family="sans-serif" font-size="13">' % (26 * len(bars) + 44),
+        '<rect width="100%" height="100%" fill="white"/>',
+        '<text x="10" y="20" font-weight="bold">TCP over a TAP, Mbit/s</text>',
+    ]
+    for i, (label, value, colour) in enumerate(bars):
+        y = 34 + 26 * i
+        width = 480 * value / most
+        out.append('<text x="222" y="%d" text-anchor="end">%s</text>' % (y + 15, label))
+        out.append(
+            '<rect x="230" y="%d" width="%.1f" height="20" fill="%s"/>' % (y, width, colour)
+        )
+        out.append('<text x="%.1f" y="%d">%.0f</text>' % (236 + width, y + 15, value))
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def main():
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--secs", type=float, default=2)
+    p.add_argument("--only", default="", help="these stacks, separated by commas")
+    a = p.parse_args()
+    only = [name for name in a.only.split(",") if name]
+    try:
+        netlab.enter()
+        stacks = [s for s in smolmp() + rivals.stacks() if not only or s["name"] in only]
+    except netlab.Unavailable as error:
+        sys.exit(str(error))
+    if os.path.exists(LINES):
+        os.unlink(LINES)
+    options = ["--targets", "", "--rounds", str(a.rounds), "--secs", str(a.secs)]
+    options += ["--trip-secs", str(a.secs / 2), "--out", LINES]
+    good = bench.main(options, stacks)
+    with open(LINES) as f:
+        lines = [json.loads(line) for line in f]
+    table = {}
+    if not only or "bare-tap" in only:
+        raw = os.path.join(netlab.BUILD, "rawrate.jsonl")
+        if os.path.exists(raw):
+            os.unlink(raw)
+        script = os.path.join(bench.HERE, "rawrate.py")
+        size = ["--secs", "1", "--len", "1514", "--rounds", "1"]
+        done = subprocess.run([sys.executable, script, *size], stdout=subprocess.DEVNULL)
+        if done.returncode == 0:
+            with open(raw) as f:
+                table["bare-tap"] = bare_tap([json.loads(line) for line in f])
+    table.update(medians(lines))
+    with open(JSON, "w") as f:
+        json.dump(table, f, indent=1)
+        f.write("\n")
+    with open(PLOT, "w") as f:
+        f.write(plot(table))
+    print("\n" + text(table))
+    print("written: %s, %s" % tuple(os.path.relpath(x, netlab.ROOT) for x in (JSON, PLOT)))
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
