@@ -18,8 +18,10 @@ import micropython
 from micropython import const
 
 from smolmp.socket import demux
+from smolmp.socket.deadlines import Deadlines, place
 
 _TICKS_MASK = const(0x3FFFFFFF)
+_TICKS_HALF = const(0x20000000)
 _SLOT_BITS = const(12)
 _GENERATIONS = const(0x1FFFF)
 
@@ -86,37 +88,6 @@ def count_bits(bits: ptr32, words: int) -> int:
     return n
 
 
-@micropython.viper
-def _next_deadline(deadlines: ptr32, slots: int, now: int) -> int:
-    """Milliseconds from `now` to the earliest deadline, 0 if one is due, -1 if there is none."""
-    best = -1
-    i = 0
-    while i < slots:
-        # -1 reads as 0xffffffff through ptr32 on 64 bits: bit 30 tells it on both.
-        t = deadlines[i]
-        if (t >> 30) & 1 == 0:
-            d = (t - now) & 0x3FFFFFFF
-            if d >= 0x20000000:
-                return 0
-            if best < 0 or d < best:
-                best = d
-        i += 1
-    return best
-
-
-@micropython.viper
-def take_due(deadlines: ptr32, slots: int, now: int, start: int) -> int:
-    """The first slot from `start` on whose deadline has come, -1 if none; its deadline is
-    cleared, so that it cannot stay in the past."""
-    while start < slots:
-        t = deadlines[start]
-        if (t >> 30) & 1 == 0 and (now - t) & 0x3FFFFFFF < 0x20000000:
-            deadlines[start] = -1
-            return start
-        start += 1
-    return -1
-
-
 class SocketSet:
     """Sockets polled together.
 
@@ -130,7 +101,7 @@ class SocketSet:
         self.icmp = []
         self.slots = 0
         self.table = demux.new_table(1, 0)
-        self.deadlines = array("i")
+        self.deadlines = Deadlines()
         self.marks = array("I")
         self.blocked = array("I")
         self._changes = array("I")
@@ -139,7 +110,7 @@ class SocketSet:
         self._seed = seed
         self._count = 0
         self._words = 0
-        self.earliest = -1  # not later than any deadline; -1: there is none
+        self.earliest = -1  # the earliest of them, -1: there is none
         self.express = None  # TCP's express lane, once there is a TCP socket
         self.turn = 0  # where the next egress begins
         self.neighbor_events = 0  # of the interface, as last seen: see Interface
@@ -157,7 +128,7 @@ class SocketSet:
         self.blocked.extend(array("I", more))
         self._changes.extend(array("I", more))
         self._generations.extend(array("i", bytes(4 * extra)))
-        self.deadlines.extend(array("i", b"\xff" * (4 * extra)))
+        self.deadlines.grow(slots)
         self.objects.extend([None] * extra)
         # A list keeps its room when it is emptied in one go.
         report = [None] * slots
@@ -202,7 +173,7 @@ class SocketSet:
         slot = socket.slot
         socket.detached()
         demux.remove(self.table, slot)
-        self.deadlines[slot] = -1
+        self.deadline(slot, -1)
         clear_bit(self.marks, slot)
         clear_bit(self.blocked, slot)
         clear_bit(self._changes, slot)
@@ -264,15 +235,10 @@ class SocketSet:
         i = slot >> 5
         bits[i] = bits[i] | (1 << (slot & 31))
 
-    @micropython.viper
     def deadline(self, slot: int, t: int):
         """`slot`'s earliest timer is due at `t` (ms mod 2**30; -1: it has none)."""
-        deadlines = ptr32(self.deadlines)
-        deadlines[slot] = t
-        if t >= 0:
-            first = int(self.earliest)
-            if first < 0 or (t - first) & 0x3FFFFFFF >= 0x20000000:
-                self.earliest = t
+        d = self.deadlines
+        self.earliest = place(d.times, d.heap, d.places, slot, t)
 
     def find(self, rec) -> int:
         """The slot that packet (or flow) `rec` is for, -1 if nobody's. The hot path calls
@@ -288,23 +254,21 @@ class SocketSet:
     def run_timers(self, iface):
         """Call on_timer(iface) of every socket whose deadline has come. The interface calls it
         when `earliest` has."""
-        now = iface.now
-        slot = -1
-        while True:
-            slot = take_due(self.deadlines, self.slots, now, slot + 1)
+        deadlines = self.deadlines
+        # What a timer sets to `now` again waits for the next poll: this one ends.
+        for _ in range(deadlines.running()):
+            slot = deadlines.take_due(iface.now)
             if slot < 0:
                 break
             self.objects[slot].on_timer(iface)
-        self.delay(now)
+        self.earliest = deadlines.earliest()
 
     def delay(self, now: int) -> int:
         """Milliseconds from `now` (mod 2**30) to the earliest deadline, 0: due, -1: none."""
         if self.earliest < 0:
             return -1
-        d = _next_deadline(self.deadlines, self.slots, now)
-        # What is past becomes `now`: a time that long ago would look like one to come.
-        self.earliest = -1 if d < 0 else (now - (_TICKS_MASK - d) - 1) & _TICKS_MASK
-        return d
+        d = (self.earliest - now) & _TICKS_MASK
+        return d if d < _TICKS_HALF else 0
 
     def next_marked(self, start: int, end: int) -> int:
         """The first marked slot in start..end (end excluded), -1 if none."""

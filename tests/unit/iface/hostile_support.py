@@ -221,7 +221,7 @@ class World:
             neighbors.words,
             iface.routes.words,
             self.sockets.table,
-            self.sockets.deadlines,
+            self.sockets.deadlines.times,
         ]
         for s in self.sockets:
             if s.protocol == 6:
@@ -553,7 +553,7 @@ class World:
                 if least < 0 or left < least:
                     least = left
         if least >= 0:
-            t = self.sockets.deadlines[s.slot]
+            t = self.sockets.deadlines.times[s.slot]
             left = (t - self.now) & WRAP
             assert t >= 0 and (left <= least or left > WRAP >> 1), "the set sleeps: " + what
 
@@ -572,7 +572,7 @@ class World:
                         assert table[16 + 16 * s.slot + i] == s.w[i], s
             if kind >= 0:
                 bound += 1
-            t = sockets.deadlines[s.slot]
+            t = sockets.deadlines.times[s.slot]
             if t >= 0:
                 assert sockets.earliest >= 0
                 assert (t - sockets.earliest) & WRAP <= WRAP >> 1, "the set oversleeps"
