@@ -51,7 +51,11 @@ import smolmp.wire.tcp  # noqa: F401
 import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
+import smolmp.socket.tcp.scoreboard  # noqa: F401
 import smolmp.socket.tcp.burst  # noqa: F401
+import smolmp.socket.tcp.rack  # noqa: F401
+import smolmp.socket.tcp.congestion  # noqa: F401
+import smolmp.socket.tcp.recovery  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
 import smolmp.socket.tcp.express  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401

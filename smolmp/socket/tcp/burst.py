@@ -9,6 +9,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count, count_many
+from smolmp.socket.tcp.scoreboard import sent as sent_on
 from smolmp.storage.kernels import ring_read_sum
 
 _SND_UNA = const(15)
@@ -16,6 +17,7 @@ _SND_NXT = const(17)
 _SND_MAX = const(18)
 _SND_WND = const(19)
 _TX = const(26)
+_LIMIT = const(62)
 
 _LOCAL = const(4)
 _TX_DATA = const(64)
@@ -66,14 +68,15 @@ def follow(frame, block, ring, position: int, header: int, n: int, fixed: int):
 
 
 @micropython.native
-def burst(socket, iface, n, header, limit):
-    """Send full segments of `n` octets from SND.NXT on, as far as `limit`, the window and the
+def burst(socket, iface, n, header):
+    """Send full segments of `n` octets from SND.NXT on, as far as cwnd, the window and the
     interface's budget allow and more waits behind each: the last one of the queue carries a PSH.
 
     The segment before them has just left with a header of `header` octets.
     """
     w = socket.w
     position = w[_SND_NXT]
+    limit = w[_LIMIT]
     if limit >= w[_TX + 2]:
         limit = w[_TX + 2] - 1
     if limit > w[_SND_WND]:
@@ -100,6 +103,7 @@ def burst(socket, iface, n, header, limit):
         sent += 1
     if position > first:
         iface.followed = sent
+        sent_on(w, socket.board, first, position, iface.now)
         w[_SND_NXT] = position
         w[_SND_MAX] = position
         count_many(iface.counters, _COUNT_TX_FRAMES, sent)

@@ -22,6 +22,7 @@ from smolmp.socket.tcp.acknowledge import acknowledged
 from smolmp.socket.tcp.receive import schedule_ack
 from smolmp.storage.kernels import ring_write_sum
 
+_OPTIONS = const(29)
 _STATE = const(14)
 _SND_UNA = const(15)
 _RCV_NXT = const(16)
@@ -36,6 +37,7 @@ _SND_SCALE = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _T_PERSIST = const(39)
+_RECOVER = const(49)
 _UNACKED = const(50)
 _HEARD = const(51)
 _FIN_AT = const(53)
@@ -109,6 +111,8 @@ def lane(words: ptr32, rx, n: int, block, ring, now: int) -> int:
     s = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
     if s != w[_RCV_NXT] or n > w[_RCV_ADV] or w[_STATE] != _ESTABLISHED:
         return 0
+    if w[_RECOVER] != 0:
+        return 0  # every ACK of a recovery has its own say
     s = f[11]
     ack = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
     a = ack - w[_SND_UNA]
@@ -243,6 +247,7 @@ class Express:
         n = words[_E_ACKED]
         if n:
             words[_E_ACKED] = 0
+            iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
             acknowledged(socket, iface, n)
         sockets = socket.sockets
         if flags & _GREW:

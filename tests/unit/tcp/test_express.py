@@ -329,6 +329,7 @@ def burst_of(n, mss, window=8192, **options):
     p = Peer(iss=0xFFFFFFFF - 2500)
     s = p.established(mss=mss, window=window, tx=8192, **options)
     s.nagle = False
+    s.congestion = "none"
     assert s.send(RAMP, 0, n) == n
     p.poll()
     return p, s, p.drain()
@@ -355,6 +356,15 @@ def test_a_burst_ends_with_the_window():
     assert [len(x.payload) for x in out] == [100] * 4
     p.send("A", 1, 401, window=1000)
     assert [len(x.payload) for x in p.drain()] == [100] * 10
+
+
+def test_a_burst_stays_within_cwnd():
+    p = Peer()
+    s = p.established(mss=100, tx=8192)
+    s.nagle = False
+    s.send(RAMP, 0, 1700)
+    p.poll()
+    assert [x.seq for x in p.drain()] == [1 + 100 * i for i in range(10)]  # RFC 6928
 
 
 def test_a_burst_meets_a_busy_device():
