@@ -6,7 +6,7 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup venv lint unit test coverage demo clean distclean
+.PHONY: help setup venv lint unit test coverage demo loss-matrix clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make unit       only tests/unit, inside MicroPython"
 	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
+	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
 	@echo 'PYTEST="..."    more options for pytest, such as --target unix32 or -k arp'
@@ -46,6 +47,12 @@ coverage: setup
 	@$(VENV)/python -m coverage combine -q
 	@$(VENV)/python -m coverage html -q -d build/coverage-html
 	@$(VENV)/python -m coverage report --skip-covered
+
+# Simulated time. WRITE=1 makes the figures the snapshot that tests/unit/tcp compares with.
+loss-matrix: setup
+	@MICROPYPATH=$(CURDIR):.frozen build/micropython/micropython-amd64 -X heapsize=32m \
+	    tools/sim/loss_matrix.py --svg build/loss_matrix.svg \
+	    $(if $(WRITE),--write tests/unit/tcp/loss_matrix.txt)
 
 demo: setup
 	@$(VENV)/python tools/demo.py
