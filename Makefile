@@ -6,7 +6,7 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup venv lint unit test coverage bench demo clean distclean
+.PHONY: help setup venv lint unit test coverage bench demo loss-matrix clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
 	@echo "make bench      how fast, beside lwIP and PyTCP (ROUNDS=3 SECS=2)"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
+	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
 	@echo 'PYTEST="..."    more options for pytest, such as --target unix32 or -k arp'
@@ -53,6 +54,12 @@ ROUNDS ?= 3
 SECS ?= 2
 bench: setup
 	@$(VENV)/python tools/peers/compare.py --rounds $(ROUNDS) --secs $(SECS)
+
+# Simulated time. WRITE=1 makes the figures the snapshot that tests/unit/tcp compares with.
+loss-matrix: setup
+	@MICROPYPATH=$(CURDIR):.frozen build/micropython/micropython-amd64 -X heapsize=32m \
+	    tools/sim/loss_matrix.py --svg build/loss_matrix.svg \
+	    $(if $(WRITE),--write tests/unit/tcp/loss_matrix.txt)
 
 demo: setup
 	@$(VENV)/python tools/demo.py
