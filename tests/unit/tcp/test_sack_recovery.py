@@ -95,7 +95,7 @@ def test_sacked_is_not_sent_again_after_a_timeout():
 
 
 def test_reneging_is_survived():
-    """A head that was SACKed and is not acknowledged: the timeout believes no SACK (RFC 2018 8)."""
+    """A SACKed head that is not acknowledged: the timeout believes no SACK (RFC 2018 8)."""
     p, s = sacking(segments=4)
     p.send("A", 1, 201, blocks=((301, 501),))
     p.drain()
@@ -119,7 +119,8 @@ def test_tail_loss_probe():
     p.poll()
     assert seqs(p) == [101, 201, 301]
     waited = 0
-    while not waited or not out:
+    out = []
+    while not out:
         p.pass_time(1)
         waited += 1
         out = seqs(p)
