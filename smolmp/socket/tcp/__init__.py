@@ -51,6 +51,10 @@ import smolmp.wire.tcp  # noqa: F401
 import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
+import smolmp.socket.tcp.scoreboard  # noqa: F401
+import smolmp.socket.tcp.rack  # noqa: F401
+import smolmp.socket.tcp.congestion  # noqa: F401
+import smolmp.socket.tcp.recovery  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401

@@ -1,14 +1,16 @@
-"""The ACK field: SND.UNA and SND.WND move, what was lost is found out.
+"""The ACK field: SND.UNA and SND.WND move; recovery.py finds out what was lost.
 
-RFC 9293 3.10.7.4 (fifth), RFC 5681 3.2 (fast retransmit), RFC 6582 (NewReno's partial ACKs).
+RFC 9293 3.10.7.4 (fifth).
 """
 
 import micropython
 from micropython import const
 
-from smolmp.socket.tcp import timers, transmit
+from smolmp.socket.tcp import recovery, timers, transmit
+from smolmp.socket.tcp.congestion import cubic
 from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
+from smolmp.socket.tcp.scoreboard import acked
 from smolmp.storage.kernels import ring_discard
 
 _LENGTH = const(24)
@@ -28,15 +30,15 @@ _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_PERSIST = const(39)
 _T_CLOSE = const(40)
-_RTO = const(44)
 _BACKOFF = const(45)
 _RTT_AT = const(46)
 _RTT_MARK = const(47)
 _DUPACKS = const(48)
-_RECOVER = const(49)
 _UNACKED = const(50)
 _PROGRESS = const(52)
 _MAX_WND = const(56)
+_CWND = const(60)
+_LIMIT = const(62)
 _FIN_WAIT_1 = const(5)
 _FIN_WAIT_2 = const(6)
 _CLOSING = const(8)
@@ -46,6 +48,8 @@ _FLAG_TIMESTAMPS = const(4)
 _FLAG_RESEND = const(16)
 _FLAG_PROBE = const(32)
 _FIN = const(1)
+_FLAG_SACK = const(2)
+_OPT_SACKS = const(8)
 _OPT_TIMESTAMPS = const(16)
 
 
@@ -63,9 +67,9 @@ def acknowledge(socket, iface):
     if n < 0:
         return True
     window = record[_SEG_WND]
+    duplicate = False
     if n == 0 and flight and not record[_LENGTH] and not record[_CONTROL] & _FIN:
-        if window == w[_SND_WND] and window:
-            _duplicate(socket)
+        duplicate = window == w[_SND_WND] and window != 0
     if record[_SEG_NEWER]:
         if window > w[_SND_WND]:
             socket.sockets.mark(socket.slot)
@@ -84,17 +88,9 @@ def acknowledge(socket, iface):
             note_timestamp(record, w)
     if n > 0:
         acknowledged(socket, iface, n)
+    elif duplicate or record[_OPTIONS] & _OPT_SACKS and w[_FLAGS] & _FLAG_SACK:
+        recovery.update(socket, iface, 0, duplicate)
     return True
-
-
-def _duplicate(socket):
-    """Count duplicate ACKs; the third sends the first segment again (RFC 5681 3.2)."""
-    w = socket.w
-    w[_DUPACKS] += 1
-    if w[_DUPACKS] == 3 and w[_RECOVER] == 0:
-        w[_RECOVER] = w[_SND_MAX]
-        w[_FLAGS] |= _FLAG_RESEND
-        socket.sockets.mark(socket.slot)
 
 
 @micropython.native
@@ -120,18 +116,9 @@ def acknowledged(socket, iface, n):
     if w[_BACKOFF]:
         w[_BACKOFF] = 0
         timers.compute_rto(socket)
-    if w[_RECOVER] < 0:
-        # After a timeout, until all that was sent before it is acknowledged (RFC 6582 3.2, 4).
-        w[_RECOVER] = w[_RECOVER] + n if n < -w[_RECOVER] else 0
-    elif w[_RECOVER]:
-        w[_RECOVER] -= n
-        if w[_RECOVER] > 0:
-            # A partial acknowledgement: the next hole is lost too (RFC 6582 3.2).
-            w[_FLAGS] |= _FLAG_RESEND
-        else:
-            w[_RECOVER] = 0
+    more = acked(w, socket.board, n, now)
     if left:
-        timers.arm(socket, _T_RETRANSMIT, now, w[_RTO])  # RFC 6298 5.3
+        recovery.arm(socket, now)  # RFC 6298 5.3
     else:
         w[_T_RETRANSMIT] = -1
         w[_FLAGS] &= ~_FLAG_RESEND
@@ -139,6 +126,11 @@ def acknowledged(socket, iface, n):
             w[_T_CLOSE] = -1
         if fin or queued <= n and not transmit.fin_outstanding(w):
             w[_T_PERSIST] = -1  # nothing waits for the window any more
+    if more == 1:
+        cubic(w, n, now)
+        w[_LIMIT] = w[_CWND]
+    if more == 2 or iface.rec[_OPTIONS] & _OPT_SACKS:
+        recovery.update(socket, iface, n, False)
     sockets = socket.sockets
     sockets.changed(socket.slot)
     if queued > n or w[_FLAGS] & _FLAG_RESEND or transmit.fin_outstanding(w):

@@ -8,7 +8,7 @@ from errno import ECONNABORTED, EINVAL, ETIMEDOUT
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import timers, transmit
+from smolmp.socket.tcp import congestion, recovery, scoreboard, timers, transmit
 from smolmp.socket.tcp.kernels import advance
 from smolmp.storage.assembler import Assembler
 
@@ -49,6 +49,7 @@ _FLAG_HOLD_SYN = const(256)
 _FLAG_KEEP_ALIVE_SET = const(2048)
 
 _TCP = const(6)
+_CUBIC = const(2)
 _MAX_CAPACITY = const(0x3FFFC000)  # 65535 << 14 (RFC 7323 2.3), in a small int
 
 _STATES = (
@@ -77,6 +78,8 @@ class Connection:
         self.w[_HOPS] = 64
         self.w[_FLAGS] = _FLAG_NAGLE
         self.listener = array("i", bytes(4 * _FLOW_WORDS))
+        self.board = scoreboard.new(len(self.tx_buffer))
+        self.controller = _CUBIC
         self.assembler = Assembler(holes)
         self.assembler_used = False
         self.newest = 0
@@ -109,6 +112,7 @@ class Connection:
 
     dispatch = transmit.dispatch
     on_timer = timers.on_timer
+    on_timeout = recovery.on_timeout
 
     # The life of a connection; for the rest of tcp/.
 
@@ -271,6 +275,18 @@ class Connection:
     def keep_alive(self, ms):
         self._keep_alive = ms
         self._flag(_FLAG_KEEP_ALIVE_SET, True)
+
+    @property
+    def congestion(self) -> str:
+        """What limits the data in flight: "cubic" (RFC 9438, the default), "reno" or "none"."""
+        return congestion.NAMES[self.controller]
+
+    @congestion.setter
+    def congestion(self, name):
+        if name not in congestion.NAMES:
+            raise OSError(EINVAL)
+        self.controller = congestion.NAMES.index(name)
+        recovery.control(self)
 
     @property
     def hop_limit(self) -> int:

@@ -5,7 +5,7 @@ from errno import ECONNREFUSED
 from micropython import const
 
 from smolmp.socket.endpoint import copy_words
-from smolmp.socket.tcp import timers
+from smolmp.socket.tcp import recovery, timers
 from smolmp.socket.tcp.kernels import advance, note_window, relate, synchronize
 from smolmp.socket.tcp.replies import reset_stranger
 
@@ -152,6 +152,7 @@ def _syn_acknowledged(socket, iface):
     advance(w, _SND_UNA, 1)
     w[_SND_MAX] = 0
     w[_SND_NXT] = 0
+    recovery.opened(socket, now)
     if w[_BACKOFF]:
         w[_RTO] = _RTO_AFTER_LOST_SYN
     w[_BACKOFF] = 0

@@ -59,6 +59,7 @@ _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
+_OPT_SACKS = const(8)
 _OPT_TIMESTAMPS = const(16)
 
 
@@ -138,6 +139,8 @@ def predict(record, block, now: int) -> int:
     n = r[_LENGTH]
     a = r[_SEG_ACK]
     if r[_CONTROL] & 0xF7 != _ACK_BIT or r[_SEG_SEQ] != 0 or n > w[_RCV_ADV]:
+        return 0
+    if r[_OPTIONS] & _OPT_SACKS:
         return 0
     # A negative SEG.ACK has bit 31 set in either word size.
     if (a >> 31) & 1 or a > w[_SND_MAX] or n + a == 0:

@@ -6,20 +6,14 @@ later than the earliest of them; moving a timer further away does not bother the
 the socket too early once and is told the right time then.
 """
 
-from errno import ECONNABORTED, ETIMEDOUT
+from errno import ETIMEDOUT
 
 from micropython import const
 
 from smolmp.socket.tcp.kernels import earliest
 
-_FAMILY = const(0)
-_LOCAL = const(4)
-
 _STATE = const(14)
-_SND_NXT = const(17)
 _SND_MAX = const(18)
-_SND_WND = const(19)
-_TX = const(26)
 _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_ACK = const(37)
@@ -32,8 +26,6 @@ _RTTVAR = const(43)
 _RTO = const(44)
 _BACKOFF = const(45)
 _RTT_AT = const(46)
-_DUPACKS = const(48)
-_RECOVER = const(49)
 _HEARD = const(51)
 _PROGRESS = const(52)
 _PROBES = const(55)
@@ -47,8 +39,6 @@ _FLAG_KEEP_ALIVE = const(64)
 
 _RTO_INITIAL = const(1000)  # RFC 6298 2.1
 _RTO_MAX = const(60000)  # RFC 6298 2.5
-_SYN_RETRIES = const(6)  # with doubling from 1 s: 127 s (RFC 1122 4.2.3.5 wants 3 minutes for R2)
-_RETRIES = const(15)
 _KEEP_ALIVE_PROBES = const(9)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
@@ -77,12 +67,6 @@ def reset(socket):
     w[_BACKOFF] = 0
     w[_RTT_AT] = -1
     w[_PROBES] = 0
-
-
-def start_retransmit(socket, now):
-    """(Re)start the retransmission timer, and the user timeout when it does not run yet."""
-    arm(socket, _T_RETRANSMIT, now, socket.w[_RTO])
-    guard(socket, now)
 
 
 def guard(socket, now):
@@ -170,7 +154,7 @@ def on_timer(socket, iface):
     if _due(w, _T_CLOSE, now):
         _close_timer(socket, now)
     if _due(w, _T_RETRANSMIT, now):
-        _retransmission_timeout(socket, iface)
+        socket.on_timeout(iface)
     if _due(w, _T_PERSIST, now):
         _probe_window(socket, now)
     if _due(w, _T_KEEPALIVE, now):
@@ -184,31 +168,6 @@ def on_timer(socket, iface):
 def _due(w, timer, now):
     t = w[timer]
     return t >= 0 and ((now - t) & _WRAP) < _HALF
-
-
-def _retransmission_timeout(socket, iface):
-    """RFC 6298 5.4 to 5.7: back off and send again from SND.UNA (go-back-N)."""
-    w = socket.w
-    w[_T_RETRANSMIT] = -1
-    if w[_SND_MAX] == 0:
-        return
-    if not iface.is_local(w, _LOCAL, w[_FAMILY]):
-        # The address was taken from the interface: no answer will come (RFC 1122 3.2.1.3).
-        socket.fail(ECONNABORTED)
-        return
-    w[_BACKOFF] += 1
-    if w[_BACKOFF] > (_RETRIES if w[_STATE] >= _ESTABLISHED else _SYN_RETRIES):
-        socket.fail(ETIMEDOUT)
-        return
-    rto = w[_RTO] << 1
-    w[_RTO] = rto if rto < _RTO_MAX else _RTO_MAX
-    if w[_BACKOFF] == 3:
-        w[_SRTT] = 0  # RFC 6298 5.7: what was measured no longer tells anything
-    w[_RTT_AT] = -1
-    w[_DUPACKS] = 0
-    w[_RECOVER] = -w[_SND_MAX]  # duplicate ACKs of what was sent so far tell nothing new
-    w[_SND_NXT] = 0
-    socket.sockets.mark(socket.slot)
 
 
 def _probe_window(socket, now):

@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import timers
+from smolmp.socket.tcp import recovery, scoreboard, timers
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.storage.kernels import ring_read_sum
 
@@ -35,6 +35,7 @@ _UNACKED = const(50)
 _PROGRESS = const(52)
 _MAX_WND = const(56)
 _RETRANSMITS = const(58)
+_LIMIT = const(62)
 
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -55,6 +56,8 @@ _FLAG_RESET = const(128)
 _FLAG_HOLD_SYN = const(256)
 _FLAG_SCALE = const(512)
 _FLAG_KEEP_ALIVE_SET = const(2048)
+_FLAG_TAIL = const(4096)
+_FLAG_FORCE = const(8192)
 
 _FIN = const(1)
 _SYN = const(2)
@@ -94,13 +97,20 @@ def dispatch(socket, iface):
     if flags & _FLAG_KEEP_ALIVE_SET:
         w[_FLAGS] = flags & ~_FLAG_KEEP_ALIVE_SET
         timers.start_keep_alive(socket, iface.now)
-    if flags & _FLAG_RESEND:
-        return _send_data(socket, iface, 0, _resend_length(w))
+    if flags & (_FLAG_RESEND | _FLAG_TAIL):
+        position = recovery.resend(w, socket.board, flags)
+        if position >= 0:
+            n = recovery.length(w, socket.board, position)
+            return _send_data(socket, iface, position, n)
+        if w[_SND_WND] == 0:
+            timers.start_persist(socket, iface.now)
     if flags & _FLAG_PROBE:
         return _send_data(socket, iface, 0, _probe_length(w))
     position = w[_SND_NXT]
     n = w[_MSS_OUT]
     if state != _ESTABLISHED or w[_TX + 2] - position < n or w[_SND_WND] - position < n:
+        n = sendable(socket, iface, position)
+    elif w[_LIMIT] - position < n:
         n = sendable(socket, iface, position)
     if n >= 0:
         return _send_data(socket, iface, position, n)
@@ -153,6 +163,8 @@ def sendable(socket, iface, position):
             return 0
         timers.start_persist(socket, iface.now)
         return -1
+    if n > w[_LIMIT] - position:
+        return -1  # cwnd is full; the next ACK makes room
     if n == mss or fin and n == queued:
         return n
     if n == queued and (position == 0 or not w[_FLAGS] & _FLAG_NAGLE):
@@ -243,16 +255,6 @@ def _put_sacks(socket, frame, header):
     return header + 4 + (n << 3)
 
 
-def _resend_length(w):
-    """Octets of the first unacknowledged segment."""
-    n = w[_TX + 2]
-    if n > w[_MSS_OUT]:
-        n = w[_MSS_OUT]
-    if n > w[_SND_MAX]:
-        n = w[_SND_MAX]
-    return n
-
-
 def _probe_length(w):
     """Octets of a window probe.
 
@@ -296,38 +298,40 @@ def _sent(socket, iface, position, end):
     """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
     w = socket.w
     flags = w[_FLAGS]
-    w[_FLAGS] = flags & ~(_FLAG_ACK_NOW | _FLAG_PROBE | _FLAG_RESEND)
+    now = iface.now
+    w[_FLAGS] = flags & ~(_FLAG_ACK_NOW | _FLAG_PROBE | _FLAG_FORCE)
     w[_T_ACK] = -1
     w[_UNACKED] = 0
     sent = w[_SND_MAX]
-    if position < sent:
+    again = position < sent
+    if again:
         w[_RTT_AT] = -1  # Karn: an answer could belong to either copy (RFC 6298 3)
         w[_RETRANSMITS] += 1
         count(iface.counters, _COUNT_TCP_RETRANSMITTED)
     elif flags & _FLAG_PROBE == 0:
         if w[_RTT_AT] < 0:
-            w[_RTT_AT] = iface.now
+            w[_RTT_AT] = now
             w[_RTT_MARK] = end
         if sent == 0:
-            w[_PROGRESS] = iface.now
+            w[_PROGRESS] = now
+            recovery.restart(socket, now)
     if end > sent:
         w[_SND_MAX] = end
-    if flags & (_FLAG_PROBE | _FLAG_RESEND) == 0:
-        if end > w[_SND_NXT]:
-            w[_SND_NXT] = end
-        if w[_T_RETRANSMIT] < 0:
-            timers.start_retransmit(socket, iface.now)
-    elif flags & _FLAG_RESEND:
-        timers.start_retransmit(socket, iface.now)
-    elif w[_SND_WND]:
+    if flags & _FLAG_PROBE:
+        if w[_SND_WND] == 0:
+            # A probe: its octet may be acknowledged (SND.MAX), but it is the persist timer that
+            # repeats it, and SND.NXT stays, since it was not sent within a window.
+            timers.guard(socket, now)
+            return
         # What the override sent into a small window is data like any other.
         w[_T_PERSIST] = -1
+    if w[_STATE] >= _ESTABLISHED:
+        scoreboard.sent(w, socket.board, position, end, now)
+    if end > w[_SND_NXT]:
         w[_SND_NXT] = end
-        timers.start_retransmit(socket, iface.now)
-    else:
-        # A probe: its octet may be acknowledged (SND.MAX), but it is the persist timer that
-        # repeats it, and SND.NXT stays, since it was not sent within a window.
-        timers.guard(socket, iface.now)
+    if w[_T_RETRANSMIT] < 0 or again and position == 0:
+        recovery.arm(socket, now)
+        timers.guard(socket, now)
 
 
 def _send_syn(socket, iface):

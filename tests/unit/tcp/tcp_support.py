@@ -273,12 +273,17 @@ def raises(errno, function, *args):
     raise AssertionError("no error, not %d" % errno)
 
 
-def short_segments(**options):
-    """A connection with segments of MSS octets and an RTO of 1 s: for tests of loss."""
+def short_segments(congestion="none", **options):
+    """A connection with segments of MSS octets and an RTO of 1 s: for tests of loss.
+
+    Without congestion control, so that what is lost goes again at once.
+    """
     p = Peer()
     s = p.established(mss=MSS, window=options.pop("window", 8192), **options)
     s.rto_min = 1000
     s.w[44] = 1000
+    s.congestion = congestion
+    p.poll()
     return p, s
 
 
