@@ -141,17 +141,16 @@ def cubic(block, n: int, now: int):
         return
     # A segment more for every cwnd / (target - cwnd) segments acknowledged.
     w[_CREDIT] = w[_CREDIT] + n
-    ratio = 1600
-    if target > cwnd:
-        x = target - cwnd
-        y = cwnd
-        while y > 0x3FFFFFF:
-            x = x >> 1
-            y = y >> 1
-        if x:
-            ratio = (y << 4) // x
-            if ratio > 1600:
-                ratio = 1600
+    if target <= cwnd:
+        return
+    x = target - cwnd
+    y = cwnd
+    while y > 0x3FFFFFF:
+        x = x >> 1
+        y = y >> 1
+    ratio = 0x3FFF
+    if x and (y << 4) // x < ratio:
+        ratio = (y << 4) // x
     need = mss * ratio >> 4
     if w[_CREDIT] >= need:
         grow = w[_CREDIT] // need

@@ -1,0 +1,159 @@
+"""The sender's use of SACK: RFC 6675's loss detection, RACK and tail loss probes (RFC 8985)."""
+
+import micropython
+from tcp_support import MSS, flight, seqs, short_segments
+
+
+def sacking(segments=10, rtt=100, **options):
+    """A connection that measured `rtt`, with so many segments in flight. Its SND.UNA is 101."""
+    p, s = short_segments(sack=True, tx=8192, **options)
+    flight(p, s, 1)
+    p.pass_time(rtt)
+    p.send("A", 1, 101)
+    s.w[42] = rtt << 3  # as if it had been measured often: no tail loss probe yet
+    s.nagle = False
+    assert s.send(bytes(segments * MSS)) == segments * MSS
+    p.poll()
+    assert seqs(p) == [101 + i * MSS for i in range(segments)]
+    p.pass_time(rtt)
+    p.drain()
+    return p, s
+
+
+def test_only_the_holes_are_sent_again():
+    """Two holes in one round trip, and nothing that was SACKed (RFC 6675 5)."""
+    p, s = sacking()
+    p.send("A", 1, 101, blocks=((201, 401),))
+    p.nothing()
+    p.send("A", 1, 101, blocks=((501, 801), (201, 401)))
+    assert seqs(p) == [101, 401]
+    p.send("A", 1, 101, blocks=((501, 1101), (201, 401)))
+    p.nothing()
+    p.send("A", 1, 1101)
+    assert s.retransmissions() == 2, s.retransmissions()
+    assert s.send_queue() == 0
+    p.pass_time(60000)
+    p.nothing()
+
+
+def test_duplicate_acks_without_blocks_are_no_sign():
+    p, s = sacking()
+    for _ in range(5):
+        p.send("A", 1, 101)
+    p.nothing()
+
+
+def test_blocks_on_text_count():
+    p, s = sacking()
+    p.send("A", 1, 101, b"x", blocks=((201, 601),))
+    assert [g.seq for g in p.drain() if g.payload] == [101]
+
+
+def test_nonsense_in_blocks_is_ignored():
+    """Beyond SND.NXT, backwards, empty, absurdly long: as if it were not there."""
+    p, s = sacking()
+    for block in ((201, 5000), (601, 201), (301, 301), (201, 201 + (1 << 30)), (-900, 601)):
+        p.send("A", 1, 101, blocks=(block,))
+        p.nothing()
+    p.send("A", 1, 1101)
+    assert s.send_queue() == 0
+
+
+def test_reordering_timer():
+    """Too little SACKed to be sure: RACK waits a quarter of a round trip (RFC 8985 6.2)."""
+    p, s = sacking()
+    p.send("A", 1, 101, blocks=((201, 301),))
+    p.nothing()
+    p.pass_time(40)
+    assert seqs(p) == [101]
+
+
+def test_lost_retransmission_is_found_by_time():
+    """What was sent again and overtaken by something sent later is lost again, without RTO."""
+    p, s = sacking()
+    p.send("A", 1, 101, blocks=((201, 601),))
+    assert seqs(p) == [101]
+    p.pass_time(1)
+    s.send(bytes(MSS))
+    p.poll()
+    assert seqs(p) == [1101]
+    p.pass_time(100)
+    p.send("A", 1, 101, blocks=((201, 1201),))
+    assert seqs(p) == [101]
+
+
+def test_sacked_is_not_sent_again_after_a_timeout():
+    p, s = sacking(segments=4)
+    p.send("A", 1, 101, blocks=((301, 401),))
+    p.drain()
+    p.pass_time(30)
+    p.drain()
+    p.pass_time(1000)
+    assert 301 not in seqs(p)
+    p.send("A", 1, 501)
+    assert s.send_queue() == 0
+
+
+def test_reneging_is_survived():
+    """A head that was SACKed and is not acknowledged: the timeout believes no SACK (RFC 2018 8)."""
+    p, s = sacking(segments=4)
+    p.send("A", 1, 201, blocks=((301, 501),))
+    p.drain()
+    p.send("A", 1, 301)  # and not 501
+    p.drain()
+    p.pass_time(1000)
+    assert seqs(p)[0] == 301
+    p.pass_time(2000)
+    p.send("A", 1, 501)
+    assert s.send_queue() == 0
+
+
+def test_tail_loss_probe():
+    """The last segments are lost: a probe goes after two round trips, before the timeout."""
+    p, s = short_segments(sack=True)
+    flight(p, s, 1)
+    p.pass_time(100)
+    p.send("A", 1, 101)
+    s.w[42] = 100 << 3
+    assert s.send(bytes(3 * MSS)) == 3 * MSS
+    p.poll()
+    assert seqs(p) == [101, 201, 301]
+    waited = 0
+    while not waited or not out:
+        p.pass_time(1)
+        waited += 1
+        out = seqs(p)
+        assert waited < 250
+    assert out == [301] and waited > 150
+    p.pass_time(100)
+    p.send("A", 1, 101, blocks=((301, 401),))
+    p.pass_time(30)
+    assert 101 in seqs(p)
+
+
+def test_premature_timeout_is_undone():
+    """F-RTO's sign: an ACK of what the timeout had not sent again (RFC 5682 3)."""
+    p, s = sacking(segments=6, congestion="reno")
+    before = s.w[60], s.w[61]
+    p.pass_time(200)
+    p.drain()
+    p.pass_time(1000)
+    p.drain()
+    assert s.w[60] == MSS and s.w[49] < 0
+    p.send("A", 1, 501)
+    assert s.w[49] == 0 and s.w[60] >= before[0] and s.w[61] == before[1]
+
+
+def test_recovery_allocates_nothing():
+    p, s = sacking(congestion="cubic")
+    acks = [p.packet("A", 1, 101, blocks=((201, 301 + 100 * i),)) for i in range(8)]
+    acks.append(p.packet("A", 1, 601))
+    now = p.now & 0x3FFFFFFF
+    micropython.heap_lock()
+    try:
+        for ack in acks:
+            p.device.inject(ack)
+            p.iface.poll(now, p.sockets)
+    finally:
+        micropython.heap_unlock()
+    assert s.retransmissions() >= 1
