@@ -14,6 +14,7 @@ what the connection sends, and its first 12 are the key under which the demux fi
     19      SND.WND           36-41   timers: deadlines in ms, -1 stopped
     20, 21  SND.WL1, SND.WL2  42-47   SRTT, RTTVAR, RTO, back-off, the segment being timed
                               48-58   duplicate ACKs, recovery point, octets to acknowledge, ...
+                              60-79   cwnd, ssthresh, the right edge cwnd allows; CUBIC, RACK, PRR
 
 Only four of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1 and SND.WL2, and only kernels
 (kernels.py) touch those: as Python ints they would be allocated on every board. Everything else is
@@ -38,6 +39,14 @@ asks marked sockets round robin, and `dispatch` sends one segment: SYN, a resent
 window probe, data and FIN, an ACK, a keep-alive, a window update, in this order. State changes
 only when the interface took the segment. So an ACK rides on data whenever there is some, and a
 batch of received segments is answered by one ACK when the poll that took them in ends.
+
+Loss (recovery.py): scoreboard.py remembers when each range in flight was sent and what of it was
+SACKed; rack.py tells from that what is lost; congestion.py what it does to cwnd. Without loss all of
+it is one kernel call per ACK and one per segment sent.
+
+The short ways: most segments of a busy connection never see the above. express.py takes the next
+segments of the connection that spoke last straight from the device, burst.py sends the full
+segments that follow one just sent. Both leave whatever is unusual to the long way.
 
 The functions that every segment passes are native: bytecode with more than 11 words of locals and
 stack would take its frame from the heap at each call, and look for room there.
