@@ -45,6 +45,7 @@ _LINK = const(16)
 _NET = const(17)
 _END = const(19)
 _REC_WORDS = const(56)
+_SECRET_WORDS = const(9)
 
 _RX_NET = const(16)  # where the IP header stands in iface.rx: 4-aligned
 _RX_LINK = const(2)
@@ -133,6 +134,11 @@ class Interface(Configuration):
         self.arp_flow[_FAMILY] = 4
         self.raw_handled = False
         self.random = Random(seed)
+        # The key of what a stranger shall not guess (tcp/numbers.py), and the count of ports.
+        self.secret = array("i", bytes(4 * _SECRET_WORDS))
+        self.random.fill(self.secret, 0)
+        self.random.fill(self.secret, 1)
+        self.ports = self.random.bits(14)
         self.checksums = device.checksums
         self.verify_ip = 0 if self.checksums & _RX_IPV4 else 1
         self.verify_icmp = 0 if self.checksums & _RX_ICMP else 1

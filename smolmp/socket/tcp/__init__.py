@@ -41,8 +41,8 @@ only when the interface took the segment. So an ACK rides on data whenever there
 batch of received segments is answered by one ACK when the poll that took them in ends.
 
 Loss (recovery.py): scoreboard.py remembers when each range in flight was sent and what of it was
-SACKed; rack.py tells from that what is lost; congestion.py what it does to cwnd. Without loss all of
-it is one kernel call per ACK and one per segment sent.
+SACKed; rack.py tells from that what is lost; congestion.py what it does to cwnd. Without loss all
+of it is one kernel call per ACK and one per segment sent.
 
 The short ways: most segments of a busy connection never see the above. express.py takes the next
 segments of the connection that spoke last straight from the device, burst.py sends the full
@@ -66,6 +66,7 @@ import smolmp.socket.tcp.rack  # noqa: F401
 import smolmp.socket.tcp.congestion  # noqa: F401
 import smolmp.socket.tcp.recovery  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
+import smolmp.socket.tcp.numbers  # noqa: F401
 import smolmp.socket.tcp.express  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401

@@ -11,6 +11,7 @@ from smolmp.socket import endpoint
 from smolmp.socket.tcp import congestion, recovery, scoreboard, timers, transmit
 from smolmp.socket.tcp.express import Express
 from smolmp.socket.tcp.kernels import advance
+from smolmp.socket.tcp.numbers import choose as choose_numbers
 from smolmp.storage.assembler import Assembler
 
 _FAMILY = const(0)
@@ -135,8 +136,7 @@ class Connection:
         w[_TS_RECENT] = 0  # a SYN echoes none (RFC 7323 3.2)
         w[_STATE] = state
         w[_MSS_OUT] = 536
-        iface.random.fill(w, _SND_UNA)
-        iface.random.fill(w, _TS_CLOCK)
+        choose_numbers(iface, w)
         w[_TS_LAST] = iface.now
         self.ip_header = 20 if w[_FAMILY] == 4 else 40
         self.assembler.clear()

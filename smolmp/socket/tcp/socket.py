@@ -11,6 +11,7 @@ from micropython import const
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import transmit
 from smolmp.socket.tcp.connection import Connection
+from smolmp.socket.tcp.numbers import port_offset
 from smolmp.storage.kernels import ring_discard, ring_read, ring_write
 
 _PROTO = const(1)
@@ -42,6 +43,7 @@ _TCP = const(6)
 _EPIPE = const(32)  # not in every port's errno
 _EISCONN = const(106)
 _EPHEMERAL = const(49152)  # RFC 6335 6
+_EPHEMERALS = const(16384)
 
 
 class Socket(Connection):
@@ -202,10 +204,16 @@ class Socket(Connection):
     def _choose_port(self, iface):
         """Pick an ephemeral local port where none was asked for; see that the pair is free."""
         w = self.w
-        tries = 1 if w[_LPORT] else 64
+        if w[_LPORT]:
+            tries = 1
+        else:
+            # RFC 6056 3.3.3: a hash of the ends to begin with, and a count that all share.
+            tries = _EPHEMERALS
+            first = port_offset(iface, w)
         for _ in range(tries):
             if tries > 1:
-                w[_LPORT] = _EPHEMERAL + iface.random.bits(14)
+                w[_LPORT] = _EPHEMERAL + (first + iface.ports) % _EPHEMERALS
+                iface.ports = (iface.ports + 1) % _EPHEMERALS
             slot = self.sockets.find(w)
             if slot < 0 or not self.sockets.objects[slot].w[_RPORT]:
                 return

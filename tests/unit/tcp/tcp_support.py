@@ -20,6 +20,7 @@ from smolmp.phy.device import IP
 from smolmp.phy.queue import PacketQueue
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
+from smolmp.socket.tcp import connection
 from smolmp.wire import ipv4
 from smolmp.wire import tcp as wire
 from smolmp.wire.address import parse_address, to_words
@@ -45,15 +46,19 @@ class Segment:
         )
 
 
-class FixedRandom:
-    """In the place of iface.random: every 32-bit word is `word`."""
+_choose_numbers = connection.choose_numbers
+_fixed = {}
 
-    def __init__(self, word, other):
-        self.word = word
-        self.bits = other.bits
 
-    def fill(self, words, at):
-        _word(words, at, self.word)
+def _choose(iface, w):
+    """A connection's ISN: that of tcp/numbers.py, or the one that the test wants."""
+    _choose_numbers(iface, w)
+    if iface in _fixed:
+        _word(w, 15, _fixed[iface])
+        _word(w, 34, _fixed[iface])
+
+
+connection.choose_numbers = _choose
 
 
 class Peer:
@@ -62,7 +67,8 @@ class Peer:
         self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=256 * 1024)
         self.iface = Interface(self.device, ip_addrs=(OURS + "/24",), seed=seed, **interface)
         if iss is not None:
-            self.iface.random = FixedRandom(iss, self.iface.random)
+            _fixed.clear()
+            _fixed[self.iface] = iss
         self.sockets = SocketSet()
         self.changed = []
         self.isn = isn

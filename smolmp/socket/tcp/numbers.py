@@ -1,0 +1,54 @@
+"""Numbers that a stranger shall not guess: initial sequence numbers (RFC 6528), ephemeral ports
+(RFC 6056, algorithm 3). Both are a keyed hash of the connection's ends plus something that moves
+on, so that one connection's tell nothing of another's, and the same ends never meet an old one's.
+
+`secret` is the interface's: a key of two words, the hash's state and result (7 words), a clock.
+"""
+
+import micropython
+from micropython import const
+
+from smolmp.siphash import halfsiphash
+
+_LPORT = const(2)
+_REMOTE_END = const(12)
+_SND_UNA = const(15)
+_TS_CLOCK = const(34)
+_HASH = const(6)
+_CLOCK = const(7)  # ms since construction, modulo 2**32
+_CLOCK_AT = const(8)
+_TICKS_A_MS = const(250)  # RFC 9293 3.4.1: the sequence clock's tick is 4 us
+
+
+@micropython.viper
+def _advance(secret: ptr32, now: int):
+    # `now` is modulo 2**30; the clock goes on to 2**32, where 250 ticks a ms leave no jump.
+    secret[_CLOCK] = secret[_CLOCK] + ((now - secret[_CLOCK_AT]) & 0x3FFFFFFF)
+    secret[_CLOCK_AT] = now
+
+
+@micropython.viper
+def _choose(secret: ptr32, block: ptr32):
+    block[_SND_UNA] = secret[_HASH] + secret[_CLOCK] * _TICKS_A_MS
+    # Another hash than the ISN's, or each would tell the other (RFC 7323 5.4, 7.1).
+    v = secret[_HASH]
+    block[_TS_CLOCK] = secret[_CLOCK] + (((v >> 7) & 0x1FFFFFF) ^ (v << 13) ^ secret[2])
+
+
+def choose(iface, w):
+    """SND.UNA <- ISS = M + F(local, remote, secret) (RFC 6528 3); a timestamp clock likewise."""
+    secret = iface.secret
+    _advance(secret, iface.now)
+    halfsiphash(secret, w, _LPORT, _REMOTE_END)
+    _choose(secret, w)
+
+
+@micropython.viper
+def _offset(secret: ptr32) -> int:
+    return secret[_HASH] & 0xFFFF
+
+
+def port_offset(iface, w):
+    """Where the search for a port begins: the same for the same ends, 0..65535. w[_LPORT] is 0."""
+    halfsiphash(iface.secret, w, _LPORT, _REMOTE_END)
+    return _offset(iface.secret)
