@@ -53,6 +53,15 @@ NAMES = (
     "tcp_rejected",  # 38  SYNs and ACKs that a rule dropped (broadcast, out of window, ...)
     "icmp_full",  # 39
     "raw_full",  # 40
+    # TCP listeners.
+    "tcp_accepted",  # 41  handshakes that ended in a connection for accept()
+    "tcp_cookies_sent",  # 42  SYNs answered without a record: the half-open queue was full
+    "tcp_cookies_accepted",  # 43  ACKs that brought one back
+    "tcp_cookies_rejected",  # 44  and ACKs that brought none, while there could have been one
+    "tcp_half_open_full",  # 45  SYNs that found the half-open queue full
+    "tcp_half_open_expired",  # 46  half-open connections given up: nobody answered
+    "tcp_half_open_reset",  # 47  ended by an RST or by another SYN
+    "tcp_backlog_full",  # 48  handshakes that ended where no connection was free: not taken
 )
 
 

@@ -75,6 +75,15 @@ def move_bits(to: ptr32, bits: ptr32, words: int):
 
 
 @micropython.viper
+def drop_bits(bits: ptr32, others: ptr32, words: int):
+    """Clear in `bits` what is set in `others`."""
+    i = 0
+    while i < words:
+        bits[i] = bits[i] & (others[i] ^ -1)
+        i += 1
+
+
+@micropython.viper
 def count_bits(bits: ptr32, words: int) -> int:
     n = 0
     i = 0
@@ -105,6 +114,7 @@ class SocketSet:
         self.marks = array("I")
         self.blocked = array("I")
         self._changes = array("I")
+        self._hidden = None  # once there is a listener: slots not to be reported
         self._generations = array("i")
         self._report = []  # what poll returns
         self._seed = seed
@@ -127,6 +137,8 @@ class SocketSet:
         self.marks.extend(array("I", more))
         self.blocked.extend(array("I", more))
         self._changes.extend(array("I", more))
+        if self._hidden is not None:
+            self._hidden.extend(array("I", more))
         self._generations.extend(array("i", bytes(4 * extra)))
         self.deadlines.grow(slots)
         self.objects.extend([None] * extra)
@@ -177,6 +189,7 @@ class SocketSet:
         clear_bit(self.marks, slot)
         clear_bit(self.blocked, slot)
         clear_bit(self._changes, slot)
+        self.show(slot)
         self._generations[slot] = (self._generations[slot] + 1) & _GENERATIONS
         if socket in self.raw:
             self.raw.remove(socket)
@@ -234,6 +247,16 @@ class SocketSet:
         bits = ptr32(self._changes)
         i = slot >> 5
         bits[i] = bits[i] | (1 << (slot & 31))
+
+    def hide(self, slot: int):
+        """Report `slot` no more, whatever happens to it, until show(slot). Allocates once."""
+        if self._hidden is None:
+            self._hidden = array("I", bytes(4 * self._words))
+        set_bit(self._hidden, slot)
+
+    def show(self, slot: int):
+        if self._hidden is not None:
+            clear_bit(self._hidden, slot)
 
     def deadline(self, slot: int, t: int):
         """`slot`'s earliest timer is due at `t` (ms mod 2**30; -1: it has none)."""
@@ -296,6 +319,8 @@ class SocketSet:
         return count_bits(self.marks, self._words)
 
     def has_changes(self) -> bool:
+        if self._hidden is not None:
+            drop_bits(self._changes, self._hidden, self._words)
         return next_bit(self._changes, 0, self.slots) >= 0
 
     @micropython.native
@@ -305,6 +330,8 @@ class SocketSet:
         del report[_ALL]
         changes = self._changes
         slots = self.slots
+        if self._hidden is not None:
+            drop_bits(changes, self._hidden, self._words)
         slot = next_bit(changes, 0, slots)
         while slot >= 0:
             clear_bit(changes, slot)

@@ -16,6 +16,7 @@ MODE:
 options:
   --rx N, --tx N  octets of a socket's buffers (defaults suit the mode)
   --sockets N     connections at a time (default 4)
+  --half-open N   connections being opened that are remembered (default 16)
   --budget N      packets per poll (default 64)
 """
     + command.DEVICE_OPTIONS
@@ -31,7 +32,7 @@ _SIZES = {  # rx, tx
 
 
 def main():
-    given, options = command.arguments(USAGE, 4, 4, rx=0, tx=0, sockets=4, budget=64)
+    given, options = command.arguments(USAGE, 4, 4, rx=0, tx=0, sockets=4, half_open=16, budget=64)
     name, address, mode, port = given
     port = command.number(port, options, 1)
     if mode not in _SIZES:
@@ -60,8 +61,8 @@ def main():
             "echo": services.Echo,
             "digest": services.Digest,
         }[mode]
-        for _ in range(options.sockets):
-            make(sockets.add(tcp.Socket(rx=rx, tx=tx)), port)
+        listener = tcp.Listener(options.sockets, rx=rx, tx=tx, half_open=options.half_open)
+        services.Server(sockets.add(listener), port, make)
     print("ready: %s on %s port %d, %s, mtu %d" % (mode, address, port, name, device.mtu))
     command.loop(iface, sockets, device, options.spin, budget=options.budget)
 

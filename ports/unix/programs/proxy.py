@@ -75,7 +75,8 @@ class Session:
         self.socket = None
 
     def open(self, key, options):
-        """A socket that listens on the packet's destination, and the service on it."""
+        """A socket that listens on the packet's destination (once: the session ends with its
+        connection), and the service on it."""
         import services
 
         from smolmp.socket import tcp
@@ -84,16 +85,14 @@ class Session:
             def page(self, request):
                 return answer(self.socket.remote, self.socket.local, request)
 
-            def listen(self):
-                if self.served == 0:  # once: the session ends with its connection
-                    self.socket.listen(self.port)
-
         address = "%d.%d.%d.%d" % tuple(key[4:8])
         port = struct.unpack(">H", key[10:12])[0]
         self.socket = self.sockets.add(tcp.Socket(rx=options.rx, tx=options.tx))
         self.socket.time_wait = 1000
         self.socket.timeout = 30000
-        Answer(self.socket, (address, port))
+        self.socket.nagle = False
+        self.socket.listen((address, port))
+        Answer(self.socket)
 
     def step(self, buffer):
         """Polls, and moves what the stack sends to the TUN."""

@@ -53,7 +53,7 @@ def main():
                 % ((address,) + tuple(sys.implementation.version[:3]))
             ]
             for s in served:
-                lines.append("port %5d: %d served" % (s.port, s.served))
+                lines.append("port %5d: %d served; %r" % (s.port, s.served, s.listener))
             lines.append("datagrams: %d" % echo.served)
             lines.append("")
             return b"200 OK", "\n".join(lines).encode()
@@ -67,8 +67,8 @@ def main():
         (Page, options.http, 2048, 4096),
     ):
         if port:
-            for _ in range(options.sockets):
-                served.append(make(sockets.add(tcp.Socket(rx=rx, tx=tx)), port))
+            listener = sockets.add(tcp.Listener(options.sockets, rx=rx, tx=tx))
+            served.append(services.Server(listener, port, make))
     print("ready: %s on %s, mtu %d" % (address, name, device.mtu))
     command.loop(iface, sockets, device, options.spin)
 

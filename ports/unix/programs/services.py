@@ -1,10 +1,10 @@
 """What a TCP server does with its connections, one object per socket: sink, source, echo, ...
 
-    Sink(sockets.add(tcp.Socket(65536, 2048)), 6971)
+    Server(sockets.add(tcp.Listener(backlog=4, rx=65536, tx=2048)), 6971, Sink)
 
-The object listens, serves one connection after another, and sets itself up as
-`socket.service`, which command.loop() calls when the socket changed. Data moves without
-allocation: through one buffer that all services share, since each empties it before it returns.
+The objects set themselves up as `listener.service` and `socket.service`, which command.loop()
+calls when the listener or the socket changed. Data moves without allocation: through one buffer
+that all services share, since each empties it before it returns.
 """
 
 import hashlib
@@ -17,37 +17,47 @@ VIEW = memoryview(BUFFER)
 PATTERN = bytes(range(256)) * 257  # of a source: octet i is i & 255
 
 
-class Service:
-    """Listens on port; serve() moves what can be moved; a socket that closed listens again."""
+class Server:
+    """Listens on `port` and lets a Service, made by `make`, serve every connection."""
 
-    keep_alive = None
-    timeout = None
+    def __init__(self, listener, port, make):
+        self.listener = listener
+        self.port = port
+        self.make = make
+        self.served = 0
+        self.services = {}  # of the pool's sockets, each made when its socket is first needed
+        listener.service = self.run
+        listener.nagle = False
+        listener.listen(port)
+
+    def run(self):
+        while True:
+            socket = self.listener.accept()
+            if socket is None:
+                return
+            self.served += 1
+            service = self.services.get(socket.handle)
+            if service is None:
+                service = self.services[socket.handle] = self.make(socket)
+            service.run()
+
+
+class Service:
+    """Serves the connection of a socket: serve() moves what can be moved. A socket that closed
+    goes back to its listener."""
+
     steady = False  # serve() allocates nothing: the heap is locked meanwhile, see command.loop
 
-    def __init__(self, socket, port):
+    def __init__(self, socket):
         self.socket = socket
-        self.port = port
-        self.served = 0
         self.begun = False
         socket.service = self.run
-        self.listen()
-
-    def listen(self):
-        self.begun = False
-        socket = self.socket
-        socket.nagle = False
-        if self.keep_alive:
-            socket.keep_alive = self.keep_alive
-        if self.timeout:
-            socket.timeout = self.timeout
-        socket.listen(self.port)
 
     def run(self):
         socket = self.socket
         try:
             if not self.begun and (socket.may_send() or socket.may_recv()):
                 self.begun = True
-                self.served += 1
                 self.begin()
             if self.begun:
                 if self.steady:
@@ -56,8 +66,10 @@ class Service:
                     self.serve()
         except OSError:  # reset or timed out: the socket is closed
             pass
-        if not socket.is_open():
-            self.listen()
+        if self.begun and not socket.is_open():
+            self.begun = False
+            if socket.pool is not None:
+                socket.pool.release(socket)
 
     def locked(self):
         heap_lock()

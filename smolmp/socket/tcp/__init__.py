@@ -44,6 +44,10 @@ Loss (recovery.py): scoreboard.py remembers when each range in flight was sent a
 SACKed; rack.py tells from that what is lost; congestion.py what it does to cwnd. Without loss all
 of it is one kernel call per ACK and one per segment sent.
 
+Listening: a Socket that listens becomes the connection itself. A Listener (listener.py) keeps
+those that are being opened as records of a few words (halfopen.py), or as nothing at all
+(cookie.py), and gives the ACK that ends a handshake to a Socket of its pool, which goes on with it.
+
 The short ways: most segments of a busy connection never see the above. express.py takes the next
 segments of the connection that spoke last straight from the device, burst.py sends the full
 segments that follow one just sent. Both leave whatever is unusual to the long way.
@@ -68,13 +72,17 @@ import smolmp.socket.tcp.recovery  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
 import smolmp.socket.tcp.numbers  # noqa: F401
 import smolmp.socket.tcp.express  # noqa: F401
-import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401
 import smolmp.socket.tcp.handshake  # noqa: F401
+import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.acknowledge  # noqa: F401
 import smolmp.socket.tcp.receive  # noqa: F401
 from smolmp.socket.protocols import HANDLERS
+import smolmp.socket.tcp.halfopen  # noqa: F401
+import smolmp.socket.tcp.cookie  # noqa: F401
+import smolmp.socket.tcp.passive  # noqa: F401
 from smolmp.socket.tcp.ingress import ingress
+from smolmp.socket.tcp.listener import Listener  # noqa: F401
 from smolmp.socket.tcp.socket import Socket  # noqa: F401
 
 HANDLERS[6] = ingress

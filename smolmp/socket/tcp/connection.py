@@ -8,7 +8,7 @@ from errno import ECONNABORTED, EINVAL, ETIMEDOUT
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import congestion, recovery, scoreboard, timers, transmit
+from smolmp.socket.tcp import congestion, handshake, recovery, scoreboard, timers, transmit
 from smolmp.socket.tcp.express import Express
 from smolmp.socket.tcp.kernels import advance
 from smolmp.socket.tcp.numbers import choose as choose_numbers
@@ -90,6 +90,7 @@ class Connection:
         self.handle = -1
         self.error = 0
         self.passive = False
+        self.pool = None  # the Listener it belongs to
         self.timestamps = timestamps
         self.ip_header = 20
         self.timeout = 0
@@ -118,6 +119,7 @@ class Connection:
     dispatch = transmit.dispatch
     on_timer = timers.on_timer
     on_timeout = recovery.on_timeout
+    on_listen = handshake.listen
 
     # The life of a connection; for the rest of tcp/.
 

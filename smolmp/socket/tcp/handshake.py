@@ -102,20 +102,23 @@ def syn_sent(socket, iface):
     socket.sockets.mark(socket.slot)
 
 
+def offered_mss(record, own):
+    """The MSS of the peer's SYN, within reason; `own`: the most that fits our interface."""
+    mss = _DEFAULT_MSS
+    if record[_OPTIONS] & _OPT_MSS and record[_MSS]:
+        mss = record[_MSS]
+        if mss < _LEAST_MSS:
+            mss = _LEAST_MSS
+    return mss if mss < own else own
+
+
 def _negotiate(socket, iface):
     """Take the options of the peer's SYN."""
     w = socket.w
     record = iface.rec
     options = record[_OPTIONS]
     flags = w[_FLAGS] & ~(_FLAG_SACK | _FLAG_TIMESTAMPS | _FLAG_SCALE)
-    mss = _DEFAULT_MSS
-    if options & _OPT_MSS and record[_MSS]:
-        mss = record[_MSS]
-        if mss < _LEAST_MSS:
-            mss = _LEAST_MSS
-    own = iface.mtu - socket.ip_header - 20
-    if mss > own:
-        mss = own
+    mss = offered_mss(record, iface.mtu - socket.ip_header - 20)
     if options & _OPT_SCALE:
         flags |= _FLAG_SCALE
         w[_SND_SCALE] = record[_SCALE]

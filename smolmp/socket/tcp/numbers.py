@@ -44,6 +44,17 @@ def choose(iface, w):
 
 
 @micropython.viper
+def _slow(secret: ptr32) -> int:
+    return (secret[_CLOCK] >> 16) & 0xFFFF
+
+
+def slow_clock(iface) -> int:
+    """Counts every 2**16 ms, modulo 2**16."""
+    _advance(iface.secret, iface.now)
+    return _slow(iface.secret)
+
+
+@micropython.viper
 def _offset(secret: ptr32) -> int:
     return secret[_HASH] & 0xFFFF
 

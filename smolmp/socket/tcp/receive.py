@@ -12,7 +12,7 @@ from micropython import const
 from smolmp.counters import count
 from smolmp.socket.tcp import timers
 from smolmp.socket.tcp.acknowledge import acknowledge, acknowledged, time_wait
-from smolmp.socket.tcp.handshake import listen, open_passively, syn_sent
+from smolmp.socket.tcp.handshake import open_passively, syn_sent
 from smolmp.socket.tcp.kernels import advance, clock, predict, relate, take
 from smolmp.socket.tcp.replies import answer, challenge
 from smolmp.storage.kernels import ring_write
@@ -64,8 +64,11 @@ def segment_arrives(socket, iface):
     record = iface.rec
     state = w[_STATE]
     if state == _LISTEN:
-        listen(socket, iface)
-        return
+        socket = socket.on_listen(iface)
+        if socket is None:
+            return
+        w = socket.w  # a Listener's: its handshake ends with this segment
+        state = _SYN_RECEIVED
     if w[_FLAGS] & _FLAG_TIMESTAMPS:
         clock(w, iface.now)
     relate(record, w)

@@ -82,7 +82,7 @@ class Socket(Connection):
             return
         if self.is_open():
             raise OSError(_EISCONN)
-        self._forget()
+        self.forget()
         self.listener = flow
         self.relisten()
 
@@ -98,7 +98,7 @@ class Socket(Connection):
             raise OSError(_EISCONN)
         if self.sockets is None:
             raise OSError(ENOTCONN)
-        self._forget()
+        self.forget()
         endpoint.clear_address(w, _REMOTE)
         endpoint.set_local(w, local)
         endpoint.set_remote(w, remote)
@@ -191,7 +191,7 @@ class Socket(Connection):
             w[_STATE] = _FIN_WAIT_1 if state == _ESTABLISHED else _LAST_ACK
             self.sockets.mark(self.slot)
 
-    def _forget(self):
+    def forget(self):
         """Before a new connection: nothing of the old one is left to read."""
         w = self.w
         w[_RX + 1] = w[_RX + 2] = w[_TX + 1] = w[_TX + 2] = 0

@@ -345,34 +345,44 @@ def _sent(socket, iface, position, end):
         timers.guard(socket, now)
 
 
-def _send_syn(socket, iface):
-    """Send the SYN, or the SYN+ACK of a passive or simultaneous open, with its options."""
-    w = socket.w
-    frame = iface.tx
+def put_syn_options(frame, w, offered, mss, scale):
+    """Write the options of a SYN behind its header: MSS, and what of _FLAG_SCALE, _FLAG_SACK and
+    _FLAG_TIMESTAMPS is in `offered`. Returns the segment's end."""
     at = _TX_DATA + 20
-    reply = w[_STATE] == _SYN_RECEIVED
-    mss = iface.mtu - socket.ip_header - 20
     frame[at] = 2
     frame[at + 1] = 4
     frame[at + 2] = mss >> 8
     frame[at + 3] = mss & 255
     at += 4
-    if not reply or w[_FLAGS] & _FLAG_SCALE:
+    if offered & _FLAG_SCALE:
         frame[at] = 1
         frame[at + 1] = 3
         frame[at + 2] = 3
-        frame[at + 3] = socket.scale
+        frame[at + 3] = scale
         at += 4
-    if not reply or w[_FLAGS] & _FLAG_SACK:
+    if offered & _FLAG_SACK:
         frame[at] = 1
         frame[at + 1] = 1
         frame[at + 2] = 4
         frame[at + 3] = 2
         at += 4
-    if socket.timestamps and (not reply or w[_FLAGS] & _FLAG_TIMESTAMPS):
-        clock(w, iface.now)
+    if offered & _FLAG_TIMESTAMPS:
         put_timestamps(frame, at, w)
         at += 12
+    return at
+
+
+def _send_syn(socket, iface):
+    """Send the SYN, or the SYN+ACK of a passive or simultaneous open, with its options."""
+    w = socket.w
+    frame = iface.tx
+    reply = w[_STATE] == _SYN_RECEIVED
+    offered = w[_FLAGS] if reply else _FLAG_SCALE | _FLAG_SACK | _FLAG_TIMESTAMPS
+    if not socket.timestamps:
+        offered &= ~_FLAG_TIMESTAMPS
+    clock(w, iface.now)
+    mss = iface.mtu - socket.ip_header - 20
+    at = put_syn_options(frame, w, offered, mss, socket.scale)
     field = w[_RX] - w[_RX + 2]
     if field > 0xFFFF:
         field = 0xFFFF  # the window of a SYN is never scaled (RFC 7323 2.2)
