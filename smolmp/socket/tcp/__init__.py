@@ -45,8 +45,8 @@ SACKed; rack.py tells from that what is lost; congestion.py what it does to cwnd
 of it is one kernel call per ACK and one per segment sent.
 
 Listening: a Socket that listens becomes the connection itself. A Listener (listener.py) keeps
-those that are being opened as records of a few words (halfopen.py), or as nothing at all
-(cookie.py), and gives the ACK that ends a handshake to a Socket of its pool, which goes on with it.
+connections that are being opened as records of a few words (halfopen.py) or not at all
+(cookie.py); the ACK that ends a handshake goes to a Socket of its pool, which goes on with it.
 
 The short ways: most segments of a busy connection never see the above. express.py takes the next
 segments of the connection that spoke last straight from the device, burst.py sends the full

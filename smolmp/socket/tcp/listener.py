@@ -362,6 +362,7 @@ class Listener:
         socket.forget()
         for name in _INHERITED:
             setattr(socket, name, getattr(self, name))
+        self.sockets.unmark(socket.slot)  # by those: it has nothing to say yet
         return socket
 
     @micropython.native
