@@ -1,5 +1,6 @@
 """A host with a few small services."""
 
+import gc
 import sys
 
 import command
@@ -55,6 +56,11 @@ def main():
             for s in served:
                 lines.append("port %5d: %d served; %r" % (s.port, s.served, s.listener))
             lines.append("datagrams: %d" % echo.served)
+            gc.collect()
+            lines.append("memory: %d octets in use" % gc.mem_alloc())
+            for name, n in sorted(iface.stats().items()):
+                if n:
+                    lines.append("%s %d" % (name, n))
             lines.append("")
             return b"200 OK", "\n".join(lines).encode()
 
