@@ -1,12 +1,15 @@
 """Random: a small deterministic generator (Marsaglia's xorshift128, period 2**128 - 1).
 
 For ports, identifiers and jitter. It is not a cipher: whoever sees enough of its output can
-continue it, so secrets that must resist that (RFC 6528, RFC 7217) hash a key of their own.
+continue it, so secrets that must resist that (RFC 6528, RFC 7217) hash a key of their own, and
+after that was drawn turn() hides where it came from.
 """
 
 from array import array
 
 import micropython
+
+from smolmp.siphash import halfsiphash
 
 
 @micropython.viper
@@ -35,6 +38,11 @@ def _fill(state: ptr32, words: ptr32, at: int):
     words[at] = w
 
 
+@micropython.viper
+def _copy(secret: ptr32, state: ptr32, i: int):
+    state[i] = secret[6]
+
+
 class Random:
     """`seed`: an int of any size, or bytes. Give every boot another one."""
 
@@ -50,6 +58,13 @@ class Random:
         self._state = array("I", state)
         for _ in range(16):  # one changed bit of the seed reaches every bit of the state
             _next(self._state, 1)
+
+    def turn(self, secret):
+        """Go on from a state that tells nothing of the one before, nor of `secret`, which was
+        drawn from it (see smolmp/siphash.py): seen from the wire it cannot be run backwards."""
+        for i in range(4):
+            halfsiphash(secret, self._state, 0, 4)
+            _copy(secret, self._state, i)
 
     def bits(self, n: int) -> int:
         """A number of `n` bits, 0 <= n <= 29."""

@@ -82,9 +82,10 @@ _COUNT_IP_TOO_BIG = const(16)
 class Interface(Configuration):
     """One link's host.
 
-    `ip_addrs`: CIDR texts. `gateway`: the IPv4 default route. `seed`: of iface.random; another one
-    on every boot. `now`: the time, as poll() is given it. Sizes: `neighbors` remembered,
-    `waiting` frames kept for neighbours being resolved, `routes`, `addrs` and `groups` per family.
+    `ip_addrs`: CIDR texts. `gateway`: the IPv4 default route. `seed`: of iface.random and of the
+    secret key; another one on every boot, an int or, better, 16 octets that nobody can guess.
+    `now`: the time, as poll() is given it. Sizes: `neighbors` remembered, `waiting` frames kept
+    for neighbours being resolved, `routes`, `addrs` and `groups` per family.
     `any_ip`: every address is ours. `announce`: tell the link about our addresses (RFC 5227).
     `loopback`: the device brings back what we send, so that our own address is a fair source;
     None: as device.loopback says. `icmp_rate`, `icmp_burst`: ICMP errors per second and at once.
@@ -138,6 +139,7 @@ class Interface(Configuration):
         self.secret = array("i", bytes(4 * _SECRET_WORDS))
         self.random.fill(self.secret, 0)
         self.random.fill(self.secret, 1)
+        self.random.turn(self.secret)
         self.ports = self.random.bits(14)
         self.checksums = device.checksums
         self.verify_ip = 0 if self.checksums & _RX_IPV4 else 1

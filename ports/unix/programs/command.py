@@ -187,7 +187,7 @@ def interface(device, address, options, **more):
             hardware_addr=options.mac,
             ip_addrs=(address,),
             gateway=options.gateway or None,
-            seed=random_seed(options),
+            seed=options.seed if options.seed >= 0 else os.urandom(16),  # of secrets, too
             **more,
         )
     except ValueError as e:

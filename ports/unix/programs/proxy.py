@@ -68,7 +68,7 @@ class Session:
         self.iface = Interface(
             self.queue,
             any_ip=True,
-            seed=int.from_bytes(os.urandom(3), "big"),
+            seed=os.urandom(16),
             now=time.ticks_ms(),
         )
         self.sockets = SocketSet(1)

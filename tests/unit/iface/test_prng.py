@@ -45,3 +45,18 @@ def test_fill_uses_all_32_bits():
     words = array("i", bytes(4))
     locked(lambda: random.fill(words, 0))
     locked(lambda: random.bits(29))
+
+
+def test_turn_hides_the_state_before():
+    """Another state, which depends on every word of the old one and on the key."""
+    seen = set()
+    for seed in range(4):
+        for key in (1, 2):
+            r = Random(seed)
+            secret = array("i", (key, 0, 0, 0, 0, 0, 0))
+            before = bytes(r._state)
+            r.turn(secret)
+            after = bytes(r._state)
+            assert all(before[4 * i : 4 * i + 4] != after[4 * i : 4 * i + 4] for i in range(4))
+            seen.add(after)
+    assert len(seen) == 8

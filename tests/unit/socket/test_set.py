@@ -442,3 +442,35 @@ def test_nothing_here_allocates():
     for slot in range(40):
         sockets.changed(slot)
     assert len(locked(sockets.take_changed)) == 40
+
+
+def test_hidden_sockets_are_not_reported():
+    sockets, all_of_them = filled(40, 8)
+    for s in all_of_them[30:]:
+        sockets.hide(s.slot)
+    for s in all_of_them[28:]:
+        sockets.changed(s.slot)
+    assert sockets.take_changed() == all_of_them[28:30]
+    assert not sockets.has_changes()
+    sockets.changed(39)
+    assert not sockets.has_changes()
+    sockets.show(39)
+    assert not sockets.has_changes()  # what happened meanwhile is past
+    sockets.changed(39)
+    assert locked(sockets.has_changes) and locked(sockets.take_changed) == [all_of_them[39]]
+
+
+def test_hidden_follows_the_set():
+    """Over growth; a slot's next socket is visible."""
+    sockets, all_of_them = filled(2, 2)
+    sockets.hide(1)
+    more = [sockets.add(Fake()) for _ in range(60)]
+    for slot in (1, 50):
+        sockets.changed(slot)
+    sockets.hide(51)
+    sockets.changed(51)
+    assert sockets.take_changed() == [more[48]]
+    sockets.remove(all_of_them[1])
+    other = sockets.add(Fake())
+    sockets.changed(1)
+    assert other.slot == 1 and sockets.take_changed() == [other]
