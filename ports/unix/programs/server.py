@@ -15,7 +15,7 @@ Listens, until it is ended, on
   TCP 6970   sends back every line reversed
   TCP 6971   takes everything, answers its length and SHA-256 when the peer half-closes
   TCP 6972   sends without end: octet i is i & 255
-  TCP 80     HTTP: a page about itself
+  TCP 80     HTTP: a page about itself; /counters: what it counted, octets in use
 
 options:
   --rx N, --tx N  octets of the buffers that carry bulk data (default 65536)
@@ -47,6 +47,11 @@ def main():
 
     class Page(services.Http):
         def page(self, request):
+            if request.startswith(b"GET /counters "):
+                gc.collect()
+                lines = ["%s %d" % item for item in sorted(iface.stats().items())]
+                lines.append("memory %d\n" % gc.mem_alloc())
+                return b"200 OK", "\n".join(lines).encode()
             if not request.startswith(b"GET / "):
                 return services.Http.page(self, request)
             lines = [
@@ -56,11 +61,6 @@ def main():
             for s in served:
                 lines.append("port %5d: %d served; %r" % (s.port, s.served, s.listener))
             lines.append("datagrams: %d" % echo.served)
-            gc.collect()
-            lines.append("memory: %d octets in use" % gc.mem_alloc())
-            for name, n in sorted(iface.stats().items()):
-                if n:
-                    lines.append("%s %d" % (name, n))
             lines.append("")
             return b"200 OK", "\n".join(lines).encode()
 
