@@ -11,6 +11,7 @@ from smolmp.counters import NAMES
 from smolmp.iface import ipv4
 from smolmp.iface.neighbors import Neighbors
 from smolmp.iface.routes import Routes
+from smolmp.socket.protocols import READDRESSED
 from smolmp.wire import address as addresses
 
 FAMILIES = {4: ipv4}  # IP family -> an object with the functions that ipv4.py lists
@@ -19,6 +20,19 @@ _MEDIUM_ETHERNET = const(1)
 _MEDIUM_IP = const(2)
 _ETHERNET_HEADER = const(14)
 _MINIMUM_MTU = const(68)  # RFC 791 3.2
+
+
+class _Readdressing:
+    """A task of the next poll: tell the protocols that an address was given up."""
+
+    def __init__(self, iface):
+        self.deadline = iface.now
+        iface.tasks.append(self)
+
+    def run(self, iface, sockets):
+        iface.tasks.remove(self)
+        for readdressed in READDRESSED:
+            readdressed(iface, sockets)
 
 
 class Configuration:
@@ -38,6 +52,7 @@ class Configuration:
         self.mtu = device.mtu
         self.mac = bytearray(6)
         self.counters = array("I", bytes(4 * len(NAMES)))
+        self.tasks = []
         if ether:
             size = _ETHERNET_HEADER + device.mtu
             self.neighbors = Neighbors(self, neighbors, waiting, size)
@@ -88,11 +103,16 @@ class Configuration:
             self._announce_from(i)
 
     def remove_ip_addr(self, text: str) -> bool:
-        """Give an address ("192.168.69.1", with or without a prefix length) up."""
+        """Give an address ("192.168.69.1", with or without a prefix length) up.
+
+        Connections from it end with the next poll, in silence, unless it is back by then.
+        """
         address = addresses.parse_address(text.split("/")[0])
         removed = self._family(4 if len(address) == 4 else 6).remove(self, address)
         self.neighbors.flush()
         self._announcing = -1
+        if removed:
+            self._readdressed()
         return removed
 
     def set_ip_addrs(self, cidrs):
@@ -114,8 +134,14 @@ class Configuration:
 
     @any_ip.setter
     def any_ip(self, on: bool):
+        if self.any_ip and not on:
+            self._readdressed()
         self.ipv4[1] = 1 if on else 0
         self.neighbors.forget_hint()
+
+    def _readdressed(self):
+        if not any(isinstance(task, _Readdressing) for task in self.tasks):
+            _Readdressing(self)
 
     def join_multicast_group(self, group: str) -> bool:
         """Accept packets for `group`; False if it was joined already."""

@@ -151,8 +151,7 @@ class Interface(Configuration):
         # The tables, as send() uses them.
         self._neighbor_words = self.neighbors.words
         self._route_words = self.routes.words
-        # What plugs in.
-        self.tasks = []
+        # What plugs in, beside tasks.
         self.reassemble = None
         self.fragment = None
         self.stranger = None

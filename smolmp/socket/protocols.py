@@ -16,3 +16,7 @@ ICMP_LISTENERS = []
 # quotes a packet of ours of this protocol; iface.quoted is a record whose flow is the packet as
 # we sent it (LOCAL is its source). It may be forged: believe it only within RFC 5927's limits.
 ICMP_ERRORS = {}
+
+# Functions readdressed(iface, sockets), called by the first poll after the interface gave an
+# address up: whatever speaks from it has to end.
+READDRESSED = []

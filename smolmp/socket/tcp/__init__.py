@@ -23,6 +23,8 @@ the stream: position p stands in the transmit ring at p, since the ring begins a
 counts from RCV.NXT, and out-of-order data is kept behind the receive ring's end, remembered by an
 Assembler in offsets from RCV.NXT. When SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
 
+The states, and every way from one to another: states.py.
+
 Input, one segment (receive.py, the order of RFC 9293 3.10.7.4):
 
     ingress         parse, demux; a segment nobody wants is answered by an RST
@@ -63,6 +65,7 @@ import smolmp.storage.assembler  # noqa: F401, I001
 import smolmp.wire.tcp  # noqa: F401
 import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401
+import smolmp.socket.tcp.states  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
 import smolmp.socket.tcp.scoreboard  # noqa: F401
 import smolmp.socket.tcp.burst  # noqa: F401
@@ -77,12 +80,14 @@ import smolmp.socket.tcp.handshake  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.acknowledge  # noqa: F401
 import smolmp.socket.tcp.receive  # noqa: F401
-from smolmp.socket.protocols import HANDLERS
+from smolmp.socket.protocols import HANDLERS, READDRESSED
 import smolmp.socket.tcp.halfopen  # noqa: F401
 import smolmp.socket.tcp.cookie  # noqa: F401
 import smolmp.socket.tcp.passive  # noqa: F401
+from smolmp.socket.tcp.connection import readdressed
 from smolmp.socket.tcp.ingress import ingress
 from smolmp.socket.tcp.listener import Listener  # noqa: F401
 from smolmp.socket.tcp.socket import Socket  # noqa: F401
 
 HANDLERS[6] = ingress
+READDRESSED.append(readdressed)

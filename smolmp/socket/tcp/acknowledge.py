@@ -6,7 +6,7 @@ RFC 9293 3.10.7.4 (fifth).
 import micropython
 from micropython import const
 
-from smolmp.socket.tcp import recovery, timers, transmit
+from smolmp.socket.tcp import recovery, states, timers, transmit
 from smolmp.socket.tcp.congestion import cubic
 from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
@@ -142,7 +142,7 @@ def acknowledged(socket, iface, n):
 def _fin_acknowledged(socket, iface):
     state = socket.w[_STATE]
     if state == _FIN_WAIT_1:
-        socket.w[_STATE] = _FIN_WAIT_2
+        states.enter(socket.w, _FIN_WAIT_2)
     elif state == _CLOSING:
         time_wait(socket, iface)
     elif state == _LAST_ACK:
@@ -151,7 +151,7 @@ def _fin_acknowledged(socket, iface):
 
 def time_wait(socket, iface):
     w = socket.w
-    w[_STATE] = _TIME_WAIT
+    states.enter(w, _TIME_WAIT)
     w[_T_RETRANSMIT] = -1
     w[_T_PERSIST] = -1
     timers.arm(socket, _T_CLOSE, iface.now, socket.time_wait)

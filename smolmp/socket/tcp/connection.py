@@ -8,13 +8,22 @@ from errno import ECONNABORTED, EINVAL, ETIMEDOUT
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import congestion, handshake, recovery, scoreboard, timers, transmit
+from smolmp.socket.tcp import (
+    congestion,
+    handshake,
+    recovery,
+    scoreboard,
+    states,
+    timers,
+    transmit,
+)
 from smolmp.socket.tcp.express import Express
 from smolmp.socket.tcp.kernels import advance
 from smolmp.socket.tcp.numbers import choose as choose_numbers
 from smolmp.storage.assembler import Assembler
 
 _FAMILY = const(0)
+_LOCAL = const(4)
 _HOPS = const(12)
 _FLOW_WORDS = const(14)
 _KEY_WORDS = const(12)
@@ -39,6 +48,7 @@ _BLOCK_WORDS = const(96)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
+_SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
 _FIN_WAIT_2 = const(6)
@@ -48,16 +58,12 @@ _TIME_WAIT = const(10)
 _FLAG_NAGLE = const(1)
 _FLAG_RESET = const(128)
 _FLAG_HOLD_SYN = const(256)
+_FLAG_CLOSE = const(1024)
 _FLAG_KEEP_ALIVE_SET = const(2048)
 
 _TCP = const(6)
 _CUBIC = const(2)
 _MAX_CAPACITY = const(0x3FFFC000)  # 65535 << 14 (RFC 7323 2.3), in a small int
-
-_STATES = (
-    "CLOSED LISTEN SYN-SENT SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING "
-    "LAST-ACK TIME-WAIT"
-).split()
 
 
 class Connection:
@@ -111,7 +117,7 @@ class Connection:
 
     def detached(self):
         """The socket left its set: the connection is gone, without a word to the peer."""
-        self.w[_STATE] = _CLOSED
+        states.enter(self.w, _CLOSED)
         self.w[_FLAGS] &= ~_FLAG_RESET
         self.sockets.express.forget(self)
         timers.reset(self)
@@ -126,7 +132,7 @@ class Connection:
     def start(self, iface, state: int):
         """A new connection under the flow in the control block: everything but options reset."""
         w = self.w
-        for i in range(_STATE, _FLAGS):
+        for i in range(_SND_UNA, _FLAGS):
             if i != _RX and i != _TX:
                 w[i] = 0
         w[_FLAGS] &= _FLAG_NAGLE | _FLAG_HOLD_SYN
@@ -136,7 +142,7 @@ class Connection:
         w[_FIN_AT] = -1
         w[_CHALLENGE] = -1
         w[_TS_RECENT] = 0  # a SYN echoes none (RFC 7323 3.2)
-        w[_STATE] = state
+        states.enter(w, state)
         w[_MSS_OUT] = 536
         choose_numbers(iface, w)
         w[_TS_LAST] = iface.now
@@ -148,15 +154,21 @@ class Connection:
 
     def relisten(self):
         """(Back) to LISTEN."""
-        self.release()
+        self.release(_LISTEN)
         endpoint.copy_words(self.w, 0, self.listener, 0, _KEY_WORDS)
-        self.w[_STATE] = _LISTEN
         if self.sockets is not None:
             self.sockets.bind(self.slot, self.w)
 
-    def release(self):
+    def listen_on(self):
+        """A listener's handshake failed: back to LISTEN, unless the program closed it since."""
+        if self.w[_FLAGS] & _FLAG_CLOSE:
+            self.release()
+        else:
+            self.relisten()
+
+    def release(self, state: int = _CLOSED):
         """To CLOSED: out of the demux, no timer left. What was received stays readable."""
-        self.w[_STATE] = _CLOSED
+        states.enter(self.w, state)
         self.w[_FLAGS] &= _FLAG_NAGLE | _FLAG_HOLD_SYN
         self.w[_TX + 2] = 0
         self.w[_SND_NXT] = 0
@@ -172,7 +184,7 @@ class Connection:
         While a listener's handshake goes on there is none: it listens on.
         """
         if self.passive and self.w[_STATE] == _SYN_RECEIVED:
-            self.relisten()
+            self.listen_on()
         elif error == ETIMEDOUT:
             self.abort(error)
         else:
@@ -206,7 +218,7 @@ class Connection:
     @property
     def state(self) -> str:
         """The state's name in RFC 9293."""
-        return _STATES[self.w[_STATE]]
+        return states.NAMES[self.w[_STATE]]
 
     @property
     def local(self):
@@ -312,3 +324,14 @@ class Connection:
 
     def __repr__(self):
         return "<tcp %s %s -> %s>" % (self.state, self.local, self.remote)
+
+
+def readdressed(iface, sockets):
+    """An address was given up: nothing may be sent from it (RFC 1122 3.2.1.3), not even an RST."""
+    for socket in sockets.objects:
+        if isinstance(socket, Connection) and socket.w[_STATE] >= _SYN_SENT:
+            if not iface.is_local(socket.w, _LOCAL, socket.w[_FAMILY]):
+                if socket.w[_STATE] == _TIME_WAIT:
+                    socket.release()
+                else:
+                    socket.fail(ECONNABORTED)

@@ -5,7 +5,7 @@ from errno import ECONNREFUSED
 from micropython import const
 
 from smolmp.socket.endpoint import copy_words
-from smolmp.socket.tcp import recovery, timers
+from smolmp.socket.tcp import recovery, states, timers
 from smolmp.socket.tcp.kernels import advance, note_window, relate, synchronize
 from smolmp.socket.tcp.replies import reset_stranger
 
@@ -97,7 +97,7 @@ def syn_sent(socket, iface):
         w[_FLAGS] |= _FLAG_ACK_NOW
     else:
         # Simultaneous open: our SYN goes again, now with an ACK.
-        w[_STATE] = _SYN_RECEIVED
+        states.enter(w, _SYN_RECEIVED)
         w[_SND_NXT] = 0
     socket.sockets.mark(socket.slot)
 
@@ -162,7 +162,7 @@ def _syn_acknowledged(socket, iface):
     w[_RECOVER] = 0
     w[_T_RETRANSMIT] = -1
     w[_T_CLOSE] = -1
-    w[_STATE] = _ESTABLISHED
+    states.enter(w, _ESTABLISHED)
     timers.heard(socket, now)
     timers.start_keep_alive(socket, now)
     socket.sockets.changed(socket.slot)

@@ -10,7 +10,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import timers
+from smolmp.socket.tcp import states, timers
 from smolmp.socket.tcp.acknowledge import acknowledge, acknowledged, time_wait
 from smolmp.socket.tcp.handshake import open_passively, syn_sent
 from smolmp.socket.tcp.kernels import advance, clock, predict, relate, take
@@ -176,7 +176,7 @@ def _reset(socket, iface):
 def _syn_again(socket, iface):
     """RFC 9293 3.10.7.4, fourth: a SYN in the window."""
     if socket.passive and socket.w[_STATE] == _SYN_RECEIVED and iface.rec[_SEG_SEQ] >= 0:
-        socket.relisten()
+        socket.listen_on()
     else:
         challenge(socket, iface)  # RFC 5961 4.2: whoever sent it learns where we stand
 
@@ -273,9 +273,9 @@ def _fin_arrives(socket, iface):
     w[_FLAGS] |= _FLAG_ACK_NOW
     state = w[_STATE]
     if state == _ESTABLISHED:
-        w[_STATE] = _CLOSE_WAIT
+        states.enter(w, _CLOSE_WAIT)
     elif state == _FIN_WAIT_1:
-        w[_STATE] = _CLOSING
+        states.enter(w, _CLOSING)
     else:
         time_wait(socket, iface)
     socket.sockets.changed(socket.slot)

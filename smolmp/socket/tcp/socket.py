@@ -9,7 +9,7 @@ import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import transmit
+from smolmp.socket.tcp import states, transmit
 from smolmp.socket.tcp.connection import Connection
 from smolmp.socket.tcp.numbers import port_offset
 from smolmp.storage.kernels import ring_discard, ring_read, ring_write
@@ -104,9 +104,9 @@ class Socket(Connection):
         endpoint.set_remote(w, remote)
         w[_PROTO] = _TCP
         if not w[_RPORT] or endpoint.is_unset(w, _REMOTE):
-            raise OSError(EINVAL)
+            self._refuse(EINVAL)
         if endpoint.is_unset(w, _LOCAL) and not iface.select_source(w):
-            raise OSError(EHOSTUNREACH)
+            self._refuse(EHOSTUNREACH)
         self._choose_port(iface)
         self.start(iface, _SYN_SENT)
         self.sockets.bind(self.slot, w)
@@ -188,7 +188,7 @@ class Socket(Connection):
         elif state == _SYN_RECEIVED:
             w[_FLAGS] |= _FLAG_CLOSE
         elif state == _ESTABLISHED or state == _CLOSE_WAIT:
-            w[_STATE] = _FIN_WAIT_1 if state == _ESTABLISHED else _LAST_ACK
+            states.enter(w, _FIN_WAIT_1 if state == _ESTABLISHED else _LAST_ACK)
             self.sockets.mark(self.slot)
 
     def forget(self):
@@ -217,8 +217,13 @@ class Socket(Connection):
             slot = self.sockets.find(w)
             if slot < 0 or not self.sockets.objects[slot].w[_RPORT]:
                 return
-        w[_LPORT] = 0
-        raise OSError(EADDRINUSE)
+        self._refuse(EADDRINUSE)
+
+    def _refuse(self, errno):
+        """connect() came to nothing: there is no connection to ask about."""
+        endpoint.clear_address(self.w, _REMOTE)
+        self.w[_LPORT] = self.w[_RPORT] = 0
+        raise OSError(errno)
 
     def _cannot_send(self, state):
         if self.error:

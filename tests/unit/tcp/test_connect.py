@@ -27,7 +27,8 @@ def test_connect_validation():
     raises(ENOTCONN, tcp.Socket().connect, p.iface, (PEER, 80))
     p.iface.remove_ip_addr(OURS)
     raises(EHOSTUNREACH, s.connect, p.iface, (PEER, 80), 49200)
-    assert s.state == "CLOSED"
+    assert s.state == "CLOSED" and s.remote is None
+    raises(ENOTCONN, s.recv, 1)  # nothing has ended that never began
     p.iface.add_ip_addr(OURS + "/24")
     s.connect(p.iface, (PEER, 80), 49200)  # a refused call leaves no trace
     p.poll()
@@ -196,13 +197,14 @@ def test_rst_must_acknowledge_the_syn():
 
 
 def test_close_and_abort_in_syn_sent():
+    """No RST: the peer knows of nothing that it could reset (RFC 9293 3.10.4, 3.10.5)."""
     for verb in ("close", "abort"):
         p = Peer()
         s = p.connect()
         p.expect("S", 0)
         getattr(s, verb)()
         p.poll()
-        p.nothing()  # RFC 9293 3.10.4, 3.10.5: there is nobody to tell
+        p.nothing()
         assert s.state == "CLOSED"
         p.send("SA", 0, 1)
         p.expect("R", 1)

@@ -1,6 +1,6 @@
 """CLOSED, LISTEN and SYN-RECEIVED (RFC 9293 3.10.7.1, 3.10.7.2, 3.10.7.4)."""
 
-from tcp_support import OURS, PEER_PORT, Peer, raises
+from tcp_support import OURS, PEER_PORT, Peer, raises, short_segments
 
 from smolmp.phy.device import ETHERNET
 
@@ -36,6 +36,17 @@ def test_closed_after_listen_rejects():
 
 
 # LISTEN
+
+
+def test_a_listener():
+    p = Peer()
+    s = p.listen(80)
+    assert s.state == "LISTEN" and s.is_listening() and s.is_open() and not s.is_active()
+    assert not s.may_send() and not s.may_recv() and not s.can_send() and not s.can_recv()
+    assert s.local == ("", 80) and s.remote is None
+    p.poll()
+    assert p.iface.poll_delay(p.now, p.sockets) is None
+    p.nothing()
 
 
 def test_listen_validation():
@@ -285,6 +296,10 @@ def test_window_scaling_not_negotiated():
 
 
 def test_close_in_syn_received():
+    """RFC 9293 3.10.4 lets the FIN go at once; ours waits until our SYN is acknowledged.
+
+    Nobody has to make sense of a FIN before he knows where our numbers begin.
+    """
     p = Peer()
     s = p.reach("SYN-RECEIVED")
     s.close()
@@ -295,6 +310,26 @@ def test_close_in_syn_received():
     p.expect("FA", 1, 1)
     p.send("A", 1, 2)
     assert s.state == "FIN-WAIT-2"
+
+
+def test_a_listener_closed_in_syn_received_does_not_listen_on():
+    for end in ("RST", "SYN", "silence", "timeout"):
+        p = Peer()
+        s = p.reach("SYN-RECEIVED")
+        s.close()
+        if end == "RST":
+            p.send("R", 1)
+        elif end == "SYN":
+            p.send("S", 100)
+        else:
+            s.timeout = 3000 if end == "timeout" else 0
+            for _ in range(8):
+                p.pass_time(60000)
+            p.drain()
+        assert s.state == "CLOSED", end
+        p.nothing()
+        p.send("S", 200)
+        p.expect("RA", 0, 201)
 
 
 def test_abort_in_syn_received():
@@ -414,3 +449,33 @@ def test_listen_again_starts_clean():
     p.expect("A", 2145, 1, blocks=(), tsval=None)
     p.send("A", 1, 2145, b"abc", window=2144)
     assert s.recv(10) == b"abc"
+
+
+def test_what_the_first_peer_lacked_is_offered_to_the_second():
+    p = Peer()
+    s = p.established(timestamps=True)
+    p.send("R", 1)
+    s.listen(80)
+    p.send("S", 0, tsval=7, scale=3, sack=True, mss=1460)
+    p.expect("SA", 0, 1, tsecr=7, scale=0, sack_permitted=True)
+    p.send("A", 1, 1, tsval=8)
+    s.send(bytes(3000))
+    p.poll()
+    assert [len(g.payload) for g in p.drain()] == [1448, 1448]
+
+
+def test_a_congested_first_life_does_not_slow_the_second():
+    p, s = short_segments(congestion="reno", tx=8192)
+    s.send(bytes(8000))
+    p.poll()
+    p.pass_time(1000)  # all of it lost: one segment may go
+    p.pass_time(2000)
+    p.drain()
+    p.send("R", 1)
+    s.listen(80)
+    p.send("S", 0, mss=100)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1)
+    s.send(bytes(8000))
+    p.poll()
+    assert len(p.drain()) == 10  # RFC 6928

@@ -15,6 +15,7 @@ def test_closed_and_listening_sockets_wait_for_ever():
         s = p.reach(state)
         s.timeout = 100
         p.poll()
+        assert p.iface.poll_delay(p.now, p.sockets) is None
         p.pass_time(100000)
         p.nothing()
         assert s.state == state
@@ -172,6 +173,7 @@ def test_keep_alive_is_off_by_default():
 
 
 def test_sends_keep_alives():
+    """The first after an interval of silence, and without an octet (RFC 1122 4.2.3.6's SHOULD)."""
     p = Peer()
     s = p.established()
     s.keep_alive = 5000
@@ -384,13 +386,52 @@ def test_hop_limit_bounds():
 
 def test_a_connection_from_an_address_that_was_removed_ends_in_silence():
     """RFC 1122 3.2.1.3: nothing may be sent from an address that is not ours."""
+    for state in ("SYN-SENT", "ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT", "LAST-ACK"):
+        p = Peer()
+        s = p.reach(state)
+        if s.may_send():
+            assert s.send(b"x") == 1
+        p.iface.remove_ip_addr("192.168.69.1")
+        p.iface.add_ip_addr("192.168.69.2/24")
+        assert p.iface.poll_delay(p.now, p.sockets) == 0
+        p.poll()
+        p.nothing()
+        assert s.state == "CLOSED" and s.error == 103 and p.changed == [s]
+        p.pass_time(100000)
+        p.nothing()
+
+
+def test_an_address_that_changes_its_prefix_keeps_its_connections():
     p = Peer()
     s = p.established()
+    p.iface.set_ip_addrs(("192.168.69.1/16",))
+    p.poll()
     s.send(b"x")
     p.poll()
     p.expect("PA", 1, 1, b"x")
-    p.iface.remove_ip_addr("192.168.69.1")
+    assert p.iface.poll_delay(p.now, p.sockets) != 0 and not p.iface.tasks
+
+
+def test_what_a_removed_address_leaves_alone():
+    p = Peer()
     p.iface.add_ip_addr("192.168.69.2/24")
-    p.pass_time(1000)
+    s = p.established()
+    waiting = p.socket()
+    waiting.listen(("192.168.69.2", 81))
+    p.poll()
+    p.iface.remove_ip_addr("192.168.69.2")
+    p.poll()
+    assert s.state == "ESTABLISHED" and waiting.state == "LISTEN" and p.changed == []
+
+
+def test_any_ip_that_ends():
+    p = Peer(any_ip=True)
+    s = p.listen(80)
+    p.send("S", 0, destination="10.1.2.3")
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1, destination="10.1.2.3")
+    assert s.state == "ESTABLISHED"
+    p.iface.any_ip = False
+    p.poll()
     p.nothing()
-    assert s.state == "CLOSED" and s.error == 103 and s in p.changed
+    assert s.state == "CLOSED" and s.error == 103
