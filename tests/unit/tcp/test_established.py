@@ -75,6 +75,7 @@ def test_text_beyond_the_window_is_cut():
 
 
 def test_fin_beyond_the_window_is_cut():
+    """A FIN that stands behind text which was cut off is not there: it would end the stream."""
     p = Peer()
     s = p.established(rx=6)
     p.send("FA", 1, 1, b"abcdefgh")
@@ -354,6 +355,12 @@ def test_send():
     p.expect("PA", 1, 1, b"abcdef")
     p.send("A", 1, 7)
     assert s.send_queue() == 0 and s in p.changed
+    p.nothing()
+    assert s.send(b"foobar") == 6
+    p.poll()
+    p.expect("PA", 7, 1, b"foobar")
+    p.send("A", 1, 13)
+    assert s.send_queue() == 0
     p.nothing()
 
 

@@ -115,6 +115,48 @@ def test_simultaneous_close():
     assert s.state == "TIME-WAIT"
 
 
+def test_simultaneous_close_raced():
+    """The peer's FIN arrives after close(), before ours has left: ours acknowledges it."""
+    p = Peer()
+    s = p.established()
+    s.close()
+    assert s.state == "FIN-WAIT-1"
+    p.send("FA", 1, 1)
+    p.expect("FA", 1, 2)
+    assert s.state == "CLOSING"
+    p.send("A", 2, 2)
+    p.nothing()
+    assert s.state == "TIME-WAIT"
+
+
+def test_simultaneous_close_raced_with_data():
+    p = Peer()
+    s = p.established()
+    s.send(b"abcdef")
+    s.close()
+    p.send("FA", 1, 1, b"ghijkl")
+    p.expect("FPA", 1, 8, b"abcdef")
+    assert s.state == "CLOSING" and s.recv(10) == b"ghijkl" and s.recv(10) == b""
+    p.pass_time(1000)
+    p.expect("FPA", 1, 8, b"abcdef")  # CLOSING resends what FIN-WAIT-1 would
+    p.send("A", 8, 8)
+    p.nothing()
+    assert s.state == "TIME-WAIT" and s.send_queue() == 0
+
+
+def test_text_queued_when_the_fin_arrives():
+    """It goes on; the ACK of the FIN rides on it."""
+    p = Peer()
+    s = p.established()
+    s.send(b"abcdef")
+    p.send("FA", 1, 1)
+    assert s.state == "CLOSE-WAIT"
+    p.expect("PA", 1, 2, b"abcdef")
+    p.send("A", 2, 7)
+    p.nothing()
+    assert s.state == "CLOSE-WAIT" and s.send_queue() == 0
+
+
 def test_simultaneous_open():
     p = Peer()
     s = p.connect()

@@ -144,7 +144,7 @@ def test_rfc_2018_case_1():
 
 
 def test_rfc_2018_case_2():
-    """The first is lost, the other seven arrive."""
+    """The first is lost, the other seven arrive: every ACK tells all that is held."""
     p = sack_peer()
     for seq in (5500, 6000, 6500, 7000, 7500, 8000, 8500):
         segment(p, seq)
@@ -222,6 +222,7 @@ def test_blocks_that_arrive_are_harmless():
 
 
 def test_fin_behind_a_hole():
+    """It is remembered like the text before it: the peer fills the hole and is done."""
     p = Peer()
     s = p.established()
     p.send("A", 1, 1, b"abc")

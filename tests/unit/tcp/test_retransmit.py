@@ -99,6 +99,37 @@ def test_timer_starts_again_with_a_partial_ack():
     assert seqs(p) == [101]
 
 
+def test_timer_starts_again_in_every_state_that_sends():
+    for state, ack in (("FIN-WAIT-1", 1), ("CLOSE-WAIT", 2), ("LAST-ACK", 2)):
+        p = Peer()
+        s = p.reach("ESTABLISHED" if ack == 1 else "CLOSE-WAIT", mss=MSS)
+        s.rto_min = 1000
+        timers.compute_rto(s)
+        s.nagle = False
+        s.congestion = "none"
+        for i in range(3):
+            s.send(bytes(MSS))
+            p.poll()
+            p.expect("PA", 1 + i * MSS, ack, bytes(MSS))
+            p.pass_time(5)
+        fin = [301] if state != "CLOSE-WAIT" else []
+        if fin:
+            s.close()
+            p.poll()
+            assert seqs(p) == fin
+        assert s.state == state
+        p.pass_time(700)
+        p.send("A", ack, 101)
+        p.nothing()
+        p.pass_time(999)
+        p.nothing()
+        p.pass_time(1)
+        assert seqs(p) == [101, 201]
+        p.send("A", ack, 302 if fin else 301)
+        p.pass_time(9000)
+        p.nothing()
+
+
 def test_timer_is_not_moved_by_sending_or_duplicates():
     """RFC 6298 5.1: only when it is not running."""
     p, s = short_segments()
@@ -275,6 +306,30 @@ def test_rto_has_bounds():
         p.now += 100000
         timers.sample(s, p.now & 0x3FFFFFFF)
     assert s.w[44] == 60000
+
+
+def test_floor_of_the_rto_can_be_set():
+    """RFC 6298 2.4's second is long on a wire of a millisecond: 200 ms here, or as set."""
+    for floor in (None, 20, 3000):
+        p = Peer()
+        s = p.established()
+        s.congestion = "none"
+        if floor is None:
+            floor = s.rto_min
+        s.rto_min = floor
+        for i in range(20):
+            s.send(b"x")
+            p.poll()
+            p.pass_time(1)
+            p.send("A", 1, 2 + i)
+        p.drain()
+        s.send(b"y")
+        p.poll()
+        p.expect("PA", 21, 1, b"y")
+        p.pass_time(floor - 1)
+        p.nothing()
+        p.pass_time(1)
+        p.expect("PA", 21, 1, b"y")
 
 
 def measure(p, s, rtt):
