@@ -29,6 +29,7 @@ Input, one segment (receive.py, the order of RFC 9293 3.10.7.4):
 
     ingress         parse, demux; a segment nobody wants is answered by an RST
     relate          SEG.SEQ - RCV.NXT and SEG.ACK - SND.UNA, as small ints
+    predict         most segments of an open connection: only their ACK and text are left to take
     listen/syn_sent handshake.py
     acceptable?     in the window; else an ACK, a challenge ACK (RFC 5961) or silence
     RST, SYN        RFC 5961's rules

@@ -111,6 +111,8 @@ def lane(words: ptr32, rx, n: int, block, ring, now: int) -> int:
     s = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
     if s != w[_RCV_NXT] or n > w[_RCV_ADV] or w[_STATE] != _ESTABLISHED:
         return 0
+    if ((s - w[_SND_WL1]) >> 31) & 1:
+        return 0  # an ACK from further right has overtaken it: its window is the newer one
     if w[_RECOVER] != 0:
         return 0  # every ACK of a recovery has its own say
     s = f[11]

@@ -95,6 +95,17 @@ def test_acks_move_the_window_once():
     assert s.round_trip() >= 0 and s.w[36] == -1
 
 
+def test_a_window_that_was_overtaken():
+    """RFC 9293 3.10.7.4: SND.WL1. Text in order, but sent before the ACK that came first."""
+    for p, s in twins():
+        p.send("A", 1, 1, b"arm", window=3000)
+        p.send("A", 7, 1, window=2000)
+        p.send("A", 4, 1, b"abc", window=8000)
+        assert s.recv(10) == b"armabc" and s.w[19] == 2000, s.w[19]
+        p.send("A", 7, 1, b"d", window=1000)
+        assert s.recv(10) == b"d" and s.w[19] == 1000, s.w[19]
+
+
 def refused(change, **options):
     """`change(packet)` makes the lane leave the packet to the long way."""
     for alone in (False, True):
