@@ -211,10 +211,13 @@ class Walk:
     def __init__(self, seed):
         self.random = Random(seed)
         self.p = Peer(seed=seed, isn=self.pick((0x7FFFFFF0, 0xFFFFFFF0, seed)))
-        self.s = self.p.socket(rx=self.pick((7, 60, 512)), tx=self.pick((5, 64, 700)), holes=200)
+        self.stamps = bool(self.below(2))  # timestamps and SACK
+        rx, tx = self.pick((7, 60, 512)), self.pick((5, 64, 700))
+        self.s = self.p.socket(rx, tx, holes=200, timestamps=self.stamps)
         self.s.congestion = "none"
         self.s.nagle = bool(self.below(2))
         self.m = Model()
+        self.tsecr = 0
         self.log = []
 
     def below(self, n):
@@ -242,6 +245,7 @@ class Walk:
         for g in self.p.drain():
             self.log.append(g)
             m.sent(g)
+            self.tsecr = g.tsval or 0
         m.reset = False
         assert s.state == m.state, (s.state, m.state)
         assert s.recv_queue() == m.readable, (s.recv_queue(), m.readable)
@@ -316,7 +320,11 @@ class Walk:
         window = self.pick((0, 1, 30, 200, 8192, 8192))
         self.log.append((flags, seq, ack, n, window))
         m.arrives(flags, seq, ack, n, window, self.p.now)
-        self.p.send(flags, seq, ack, text, window=window)
+        options = {"sack": True} if "S" in flags and self.stamps else {}
+        if self.stamps:
+            options["tsval"] = self.p.now
+            options["tsecr"] = self.tsecr if "A" in flags else 0
+        self.p.send(flags, seq, ack, text, window=window, **options)
 
 
 def walks(first, count, steps):
@@ -336,5 +344,5 @@ def walks(first, count, steps):
 
 
 def test_walks():
-    seen = walks(1, 120, 100)
+    seen = walks(1, 70, 100)
     assert len(seen) >= 24, seen

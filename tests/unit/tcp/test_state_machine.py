@@ -167,7 +167,7 @@ def every_segment(isn, iss):
 
 
 def test_every_segment_in_every_state():
-    for isn, iss in ISNS:
+    for isn, iss in ISNS[1:]:
         every_segment(isn, iss)
 
 
@@ -217,7 +217,7 @@ def every_call(isn, iss):
 
 
 def test_every_call_in_every_state():
-    for isn, iss in ISNS:
+    for isn, iss in ISNS[1:]:
         every_call(isn, iss)
 
 
@@ -232,8 +232,8 @@ def test_every_way_between_states_and_no_other():
 
     states.enter = watch
     try:
-        every_segment(0, 1)
-        every_call(0, 1)
+        every_segment(*ISNS[0])
+        every_call(*ISNS[0])
     finally:
         states.enter = enter
     ways = set(WAYS.split())
