@@ -295,6 +295,8 @@ class Walk:
             flags = "A"
         if m.state in ("LISTEN", "SYN-SENT") and self.below(2):
             flags = "S" if m.state == "LISTEN" else self.pick(("SA", "S"))
+        if m.state == "TIME-WAIT" and flags == "S":
+            flags = "SA"  # a SYN may begin something new there: that has tests of its own
         ack = self.pick((m.una, m.nxt, m.nxt, m.nxt, m.nxt + 1, m.una - 1, m.una - m.most - 1))
         if m.una < m.nxt and self.below(2):
             ack = m.una + 1 + self.below(m.nxt - m.una)
