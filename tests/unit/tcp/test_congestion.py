@@ -161,3 +161,111 @@ def test_cubic_follows_its_curve():
         if want > 70 + 9 / 17 * t * 1000 / rtt:
             assert abs(w[CWND] / mss - want) < 0.06 * want + 2, (t, w[CWND], want)
     assert w[CWND] > top
+
+
+def acknowledge(p, s, ack):
+    """Everything up to `ack`, a segment at a time, and a round trip later."""
+    p.pass_time(20)
+    una = s.acked
+    for at in range(una + MSS, ack + 1, MSS):
+        p.send("A", 1, at)
+    s.acked = ack
+    p.drain()
+
+
+def test_from_a_timeout_to_congestion_avoidance():
+    """RFC 5681 3.1: slow start up to half of what was in flight, then a segment a round trip."""
+    for name, ssthresh in (("reno", 500), ("cubic", 687)):
+        p, s = limited(name)
+        s.acked = 1
+        fill(p, s)
+        p.pass_time(1000)
+        p.drain()
+        assert s.w[CWND] == MSS and s.w[SSTHRESH] == ssthresh, s.w[SSTHRESH]
+        p.send("A", 1, 101)
+        assert s.w[CWND] == 2 * MSS
+        s.acked = 101
+        acknowledge(p, s, 1001)
+        assert ssthresh <= s.w[CWND] < ssthresh + 2 * MSS and s.w[49] == 0
+        for _ in range(3):
+            before = s.w[CWND]
+            fill(p, s)
+            acknowledge(p, s, s.acked + s.w[18])
+            assert before <= s.w[CWND] <= before + MSS, (before, s.w[CWND])
+
+
+def test_from_a_loss_to_congestion_avoidance():
+    p, s = limited()
+    s.acked = 1
+    fill(p, s)
+    duplicates(p, 3)
+    p.drain()
+    s.acked = 1201
+    p.send("A", 1, 1201)  # with what limited transmit sent
+    assert s.w[CWND] == 5 * MSS and s.w[49] == 0
+    p.drain()
+    before = s.w[CWND]
+    for i in range(3):
+        fill(p, s)
+        acknowledge(p, s, s.acked + s.w[18])
+        assert before + i * MSS <= s.w[CWND] <= before + (i + 1) * MSS, s.w[CWND]
+
+
+def test_acks_of_nothing_change_nothing():
+    """Neither does a window update let cwnd grow, nor does it end fast recovery."""
+    for name in ("reno", "cubic"):
+        p, s = limited(name)
+        fill(p, s)
+        before = s.w[CWND]
+        for i in range(20):
+            p.send("A", 1, 1, window=8000 + i)
+            p.send("A", 1 + i, 1, b"x", window=8000 + i)
+        assert s.w[CWND] == before and s.w[49] == 0
+        p.drain()
+        for _ in range(3):
+            p.send("A", 21, 1, window=8019)
+        recover = s.w[49]
+        assert recover > 0
+        p.send("A", 21, 1, window=7000)
+        assert s.w[49] == recover and s.w[CWND] <= before
+
+
+def test_repeated_timeouts_hold_ssthresh():
+    """RFC 5681 3.1: what is lost again was not sent by the window that is to blame."""
+    for name in ("reno", "cubic"):
+        p, s = limited(name)
+        fill(p, s)
+        p.pass_time(1000)
+        ssthresh = s.w[SSTHRESH]
+        for wait in (2000, 4000, 8000):
+            p.pass_time(wait)
+            assert s.w[SSTHRESH] == ssthresh and s.w[CWND] == MSS
+
+
+def test_least_threshold():
+    for name in ("reno", "cubic"):
+        p, s = limited(name)
+        s.send(bytes(MSS))
+        p.poll()
+        p.pass_time(1000)
+        assert s.w[SSTHRESH] == 2 * MSS and s.w[CWND] == MSS
+
+
+def test_cubic_leaves_room_to_others():
+    """RFC 9438 4.7: who loses again before he is back where he was aims lower."""
+    p, s = limited("cubic")
+    s.acked = 1
+    w_max = []
+    for _ in range(3):
+        una = s.acked
+        fill(p, s)
+        cwnd = s.w[CWND]
+        duplicates(p, 3, una)
+        p.drain()
+        w_max.append(s.w[66])
+        assert s.w[66] <= cwnd
+        s.acked = una + s.w[18]
+        p.pass_time(20)
+        p.send("A", 1, s.acked)
+        p.drain()
+    assert w_max[0] == 10 * MSS and w_max[1] <= 7 * MSS * 27 // 32 + 1 and w_max[2] < w_max[1]

@@ -2,7 +2,8 @@
 
 A peer with one stream sends pieces of it in any order, again, beyond the window, with any flags
 and ACKs; the program opens, writes, reads, closes, aborts; time passes. After every step both
-machines are in the same state, at the same SND.UNA and RCV.NXT, and hold the same text.
+machines are in the same state, at the same SND.UNA and RCV.NXT, and hold the same text. At last
+everybody behaves, and the connection comes to its end with both streams whole.
 """
 
 # heap: 16m
@@ -239,6 +240,9 @@ class Walk:
             self.p.pass_time(ms)
         else:
             self.segment()
+        self.compare()
+
+    def compare(self):
         m, s = self.m, self.s
         if m.until is not None and m.state == "TIME-WAIT" and self.p.now >= m.until:
             m.state = "CLOSED"
@@ -280,13 +284,9 @@ class Walk:
             m.abort()
             s.abort()
         elif name == "read" and m.readable:
-            got = s.recv(1 + self.below(300))
-            at = m.read
-            assert got == STREAM[at : at + len(got)], "other text"
-            m.read += len(got)
-            m.readable -= len(got)
+            self.read(1 + self.below(300))
         elif name == "write" and s.can_send():
-            m.queued += s.send(OURS, m.queued, min(1 + self.below(150), len(OURS) - m.queued)) or 0
+            self.write(1 + self.below(150))
 
     def segment(self):
         m = self.m
@@ -313,20 +313,59 @@ class Walk:
             n = self.pick((0, 1, 3, 20, 100, 400))
             if seq < 1:
                 seq, n = max(seq, 0), 0
+            if end + 1 < seq <= m.edge:
+                seq = m.edge + 1  # it ends there; what it says of windows must not be the newest
             if seq + n > end:
                 n = max(0, end - seq)
             if "F" in flags and seq + n != end:
                 flags = "A"
+        self.send(flags, seq, ack, n, self.pick((0, 1, 30, 200, 8192, 8192)))
+
+    def send(self, flags, seq, ack, n, window):
         text = STREAM[seq - 1 : seq - 1 + n] if n else b""
         assert len(text) == n
-        window = self.pick((0, 1, 30, 200, 8192, 8192))
         self.log.append((flags, seq, ack, n, window))
-        m.arrives(flags, seq, ack, n, window, self.p.now)
+        self.m.arrives(flags, seq, ack, n, window, self.p.now)
         options = {"sack": True} if "S" in flags and self.stamps else {}
         if self.stamps:
             options["tsval"] = self.p.now
             options["tsecr"] = self.tsecr if "A" in flags else 0
         self.p.send(flags, seq, ack, text, window=window, **options)
+
+    def read(self, n):
+        m = self.m
+        got = self.s.recv(n)
+        assert got == STREAM[m.read : m.read + len(got)], "other text"
+        m.read += len(got)
+        m.readable -= len(got)
+
+    def write(self, n):
+        m = self.m
+        m.queued += self.s.send(OURS, m.queued, min(n, len(OURS) - m.queued)) or 0
+
+    def finish(self):
+        """A peer that fills holes, takes all and closes; a program that does the same."""
+        m = self.m
+        for _ in range(400):
+            if m.state in ("CLOSED", "LISTEN"):
+                return
+            while m.readable:
+                self.read(300)
+            if self.s.can_send() and m.queued < len(OURS):
+                self.write(len(OURS))
+            elif self.s.may_send() and m.queued == len(OURS):
+                m.close()
+                self.s.close()
+            self.p.pass_time(100)
+            self.compare()
+            if m.state == "SYN-SENT":
+                self.send("SA", 0, m.nxt, 0, 8192)
+            elif m.state not in ("CLOSED", "LISTEN", "TIME-WAIT"):
+                end = 1 + len(STREAM)
+                n = max(0, min(m.edge - m.rcv, end - m.rcv, 300))
+                self.send("FA" if m.rcv + n == end else "A", m.rcv, m.nxt, n, 8192)
+            self.compare()
+        raise AssertionError("it does not end")
 
 
 def walks(first, count, steps):
@@ -339,6 +378,7 @@ def walks(first, count, steps):
                 walk.step()
                 if walk.m.state != before:
                     seen.add((before, walk.m.state))
+            walk.finish()
         except Exception:
             print("seed", seed, walk.s, walk.log[-20:])
             raise
