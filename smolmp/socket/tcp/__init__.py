@@ -81,12 +81,11 @@ import smolmp.socket.tcp.handshake  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.acknowledge  # noqa: F401
 import smolmp.socket.tcp.receive  # noqa: F401
-from smolmp.socket.protocols import HANDLERS, READDRESSED
 import smolmp.socket.tcp.halfopen  # noqa: F401
 import smolmp.socket.tcp.cookie  # noqa: F401
 import smolmp.socket.tcp.passive  # noqa: F401
-from smolmp.socket.tcp.connection import readdressed
-from smolmp.socket.tcp.ingress import ingress
+from smolmp.socket.protocols import HANDLERS, READDRESSED
+from smolmp.socket.tcp.ingress import ingress, readdressed
 from smolmp.socket.tcp.listener import Listener  # noqa: F401
 from smolmp.socket.tcp.socket import Socket  # noqa: F401
 

@@ -127,6 +127,16 @@ class Connection:
     on_timeout = recovery.on_timeout
     on_listen = handshake.listen
 
+    def readdressed(self, iface):
+        """The interface gave an address up. Nothing may be sent from it (RFC 1122 3.2.1.3), not
+        even an RST."""
+        w = self.w
+        if w[_STATE] >= _SYN_SENT and not iface.is_local(w, _LOCAL, w[_FAMILY]):
+            if w[_STATE] == _TIME_WAIT:
+                self.release()
+            else:
+                self.fail(ECONNABORTED)
+
     # The life of a connection; for the rest of tcp/.
 
     def start(self, iface, state: int):
@@ -324,14 +334,3 @@ class Connection:
 
     def __repr__(self):
         return "<tcp %s %s -> %s>" % (self.state, self.local, self.remote)
-
-
-def readdressed(iface, sockets):
-    """An address was given up: nothing may be sent from it (RFC 1122 3.2.1.3), not even an RST."""
-    for socket in sockets.objects:
-        if isinstance(socket, Connection) and socket.w[_STATE] >= _SYN_SENT:
-            if not iface.is_local(socket.w, _LOCAL, socket.w[_FAMILY]):
-                if socket.w[_STATE] == _TIME_WAIT:
-                    socket.release()
-                else:
-                    socket.fail(ECONNABORTED)

@@ -12,6 +12,8 @@ _DATA = const(18)
 _END = const(19)
 _SCOPE = const(22)
 
+_TCP = const(6)
+
 _RX_TCP = const(4)  # device.checksums
 
 _COUNT_RX_ERRORS = const(3)  # less the parser's code: truncated, malformed, bad checksum
@@ -42,3 +44,10 @@ def ingress(iface, sockets):
     elif not iface.raw_handled:
         count(iface.counters, _COUNT_TCP_NO_PORT)
         reset_stranger(iface)
+
+
+def readdressed(iface, sockets):
+    """The interface gave an address up."""
+    for socket in sockets.objects:
+        if socket is not None and socket.protocol == _TCP:
+            socket.readdressed(iface)

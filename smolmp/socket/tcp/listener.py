@@ -17,10 +17,11 @@ import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import passive
+from smolmp.socket.tcp import passive, states
 from smolmp.socket.tcp.halfopen import HalfOpen
 from smolmp.socket.tcp.socket import Socket
 
+_FAMILY = const(0)
 _PROTO = const(1)
 _LPORT = const(2)
 _LOCAL = const(4)
@@ -147,7 +148,7 @@ class Listener:
         self.half.clear()
         self.cookie_at = -1
         endpoint.copy_words(w, 0, flow, 0, _FLOW_WORDS)
-        w[_STATE] = _LISTEN
+        states.enter(w, _LISTEN)
         if self.sockets is not None:
             self.sockets.bind(self.slot, w)
 
@@ -225,7 +226,7 @@ class Listener:
         w = self.w
         if w[_STATE] == _CLOSED:
             return
-        w[_STATE] = _CLOSED
+        states.enter(w, _CLOSED)
         for k in range(self._waiting):
             i = self._queue[k]
             self._places[i] = _LEAVING
@@ -309,13 +310,23 @@ class Listener:
 
     def detached(self):
         """The listener left its set, without a word to anybody. What was accepted stays."""
-        self.w[_STATE] = _CLOSED
+        states.enter(self.w, _CLOSED)
         self.half.clear()
         self._waiting = 0
         for i, socket in enumerate(self._pool):
             self.half.deadlines.set(self.half.capacity + i, -1)
             if self._places[i] != _ACCEPTED and socket.sockets is self.sockets:
                 self.sockets.remove(socket)
+
+    def readdressed(self, iface):
+        """The interface gave an address up: half-open connections from it are forgotten."""
+        block = self.block
+        for i in range(self.half.capacity):
+            if self.half.used(i):
+                self.half.load(i, block)
+                if not iface.is_local(block, _LOCAL, block[_FAMILY]):
+                    self.half.remove(i)
+        self.rearm()
 
     dispatch = passive.dispatch
     on_timer = passive.on_timer

@@ -28,6 +28,8 @@
     TIME-WAIT     time, listen(), connect(), abort()              CLOSED
 
 A segment may take two steps: the third ACK with a FIN on it, the FIN that acknowledges ours.
+A Listener keeps connections in SYN-RECEIVED without a socket (passive.py); that of its pool which
+goes on with one steps from CLOSED through SYN-RECEIVED to ESTABLISHED.
 close() in SYN-RECEIVED is remembered until the state is ESTABLISHED. A FIN counts when all before
 it has arrived, and ours belongs to the stream from close() on, sent or not. What ends a connection
 without the peer's doing is an answer that does not come (retransmissions, user timeout,

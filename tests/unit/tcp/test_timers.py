@@ -2,6 +2,8 @@
 
 from tcp_support import Peer, raises
 
+from smolmp.socket import raw, tcp, udp
+
 EINVAL = 22
 ETIMEDOUT = 110
 
@@ -422,6 +424,28 @@ def test_what_a_removed_address_leaves_alone():
     p.iface.remove_ip_addr("192.168.69.2")
     p.poll()
     assert s.state == "ESTABLISHED" and waiting.state == "LISTEN" and p.changed == []
+
+
+def test_half_open_connections_of_a_removed_address_are_forgotten():
+    p = Peer()
+    p.iface.add_ip_addr("192.168.69.2/24")
+    p.sockets.add(udp.Socket(64, 64)).bind(9)
+    p.sockets.add(raw.Socket(4, 99))
+    listener = p.sockets.add(tcp.Listener(2))
+    listener.listen(80)
+    p.send("S", 0)
+    p.expect("SA", 0, 1)
+    p.send("S", 0, destination="192.168.69.2")
+    p.expect("SA", 0, 1)
+    assert listener.half_open() == 2
+    p.iface.remove_ip_addr("192.168.69.1")
+    p.poll()
+    p.nothing()
+    assert listener.half_open() == 1
+    p.pass_time(1000)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1, destination="192.168.69.2")
+    assert listener.accept().local == ("192.168.69.2", 80)
 
 
 def test_any_ip_that_ends():
