@@ -21,7 +21,9 @@ class Failed(Exception):
 
 
 def search_path():
-    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
+    """PATH, the folders that a plain user's lacks, and the programs that tools/setup unpacked."""
+    own = os.path.join(ROOT, "build", "system", "bin")
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin:" + own
 
 
 def has(tool):
@@ -188,9 +190,8 @@ def tshark(path, display_filter, *fields, timeout=300):
         argv += ["-T", "fields"]
         for field in fields:
             argv += ["-e", field]
-    done = subprocess.run(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout
-    )
+    environment = dict(os.environ, PATH=search_path())
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=environment)
     if done.returncode:
         raise Failed("tshark: " + done.stderr)
     return done.stdout.splitlines()

@@ -63,7 +63,7 @@ if ffi:
 
 def raise_errno(what: str) -> None:
     code = os.errno()
-    raise OSError(code, "%s: %s" % (what, errno.errorcode.get(code, code)))
+    raise OSError(code, "%s: %s" % (what, errno.errorcode.get(code, "errno %d" % code)))
 
 
 if sys.maxsize > 1 << 32:

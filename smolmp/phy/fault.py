@@ -126,6 +126,8 @@ class Faults:
         if reorder_limit is not None:
             self.reorder_limit = self._ticks("reorder_limit", reorder_limit)
         if size_limit is not None:
+            if size_limit < 0:
+                raise ValueError("size_limit")
             self.size_limit = size_limit
         if rate_limit is not None:
             self.rate_limit = rate_limit

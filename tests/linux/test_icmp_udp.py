@@ -161,31 +161,3 @@ def test_af_packet_over_veth(bare_wire, target):
                 s.send(bytes(size))
                 assert s.recv(2000) == bytes(size)
         wire.check()
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "",
-        "tap0",
-        "tap0 192.168.69.1/24 nonsense 5001",
-        "tap0 192.168.69.1/24 sink 70000",
-        "tap0 192.168.69.1/24 sink 5001 --bogus",
-        "tap0 192.168.69.1/24 sink 5001 --rx",
-        "tap0 192.168.69.1/24 sink 5001 --rx much",
-        "tap0 192.168.69.1/24 sink 5001 --fault drop",
-        "tap0 192.168.69.300/24 sink 5001",
-    ],
-)
-def test_arguments_are_checked(wire, words):
-    program = wire.start("unix64", "peer.py", *words.split(), ready=None)
-    assert program.wait() == 2
-    assert "usage: peer.py" in program.output
-    assert "Traceback" not in program.output
-
-
-def test_device_that_cannot_be_opened_is_told(wire):
-    program = wire.start("unix64", "peer.py", "lo", wire.address, "sink", 5001, ready=None)
-    assert program.wait() == 1
-    assert "Traceback" not in program.output
-    assert "lo: " in program.output

@@ -21,9 +21,13 @@ options:
 
 
 def main():
-    given, options = command.arguments(USAGE, 4, 4, send="", half_close=False, timeout=10)
+    given, options = command.arguments(
+        USAGE, 4, 4, send="", half_close=False, timeout=(10, 0, 1 << 18)
+    )
     name, address, host, port = given
+    host = command.host(host, options)
     port = command.number(port, options, 1)
+    import services
 
     from smolmp.socket import tcp
     from smolmp.socket.set import SocketSet
@@ -34,45 +38,30 @@ def main():
     socket = sockets.add(tcp.Socket(rx=4096, tx=4096))
     socket.timeout = options.timeout * 1000
     buffer = bytearray(4096)
-    state = {"begun": False, "done": False}
-    errors = []
 
-    def serve():
-        try:
-            if not state["begun"]:
-                if not socket.may_send():
-                    if not socket.is_open():
-                        socket.send(b"")  # raises the reason
-                    return
-                state["begun"] = True
-                print("connected: %s:%d from %s:%d" % (socket.remote + socket.local))
-                if options.send:
-                    socket.send(options.send.encode() + b"\n")
-                if options.half_close:
-                    socket.close()
+    class Reverse(services.Client):
+        def begin(self):
+            print("connected: %s:%d from %s:%d" % (socket.remote + socket.local))
+            if options.send:
+                socket.send(options.send.encode() + b"\n")
+            if options.half_close:
+                socket.close()
+
+        def serve(self):
             while True:
                 room = len(socket.tx_buffer) - socket.send_queue()
                 n = socket.recv_into(buffer, room) if room else None
                 if not n:
                     break
                 text = bytes(buffer[:n])
-                sys.stdout.write(text.decode())
+                sys.stdout.write(text)  # octets, as they are
                 if not options.send and socket.may_send():
                     lines = text.split(b"\n")
                     socket.send(b"\n".join([bytes(reversed(line)) for line in lines]))
             if n == 0:
-                socket.close()
-                state["done"] = True
-        except OSError as e:
-            errors.append(e)
-            state["done"] = True
+                self.close()
 
-    socket.service = serve
-    socket.connect(iface, (host, port))
-    command.loop(iface, sockets, device, options.spin, lambda: state["done"], 1000)
-    command.finish(iface, sockets, device, socket)
-    if errors:
-        command.fail("client: %s" % command.reason(errors[0]))
+    command.converse(iface, sockets, device, Reverse(socket), (host, port), options)
 
 
 command.run(main)

@@ -12,6 +12,7 @@ from micropython import heap_lock, heap_unlock
 sys.path.insert(1, (sys.path[0] or ".") + "/../../..")
 
 from smolmp.iface import Interface
+from smolmp.wire.address import is_unicast, parse_address
 
 DEVICE_OPTIONS = """
 options of the device:
@@ -29,16 +30,25 @@ options of the device:
   --spin US       look for frames this long before going to sleep (microseconds)"""
 
 _DEFAULTS = {
-    "fd": -1,
+    "fd": (-1, 0),
     "tun": False,
     "packet": False,
-    "mtu": 0,
+    "mtu": (0, 68, 65535),
     "mac": "02:00:00:00:00:01",
     "gateway": "",
     "pcap": "",
     "fault": "",
-    "seed": -1,
+    "seed": (-1, 0),
     "spin": 0,
+}
+_MOST = 1 << 29
+
+_HINTS = {  # errno of an open that failed -> what to do
+    1: "be root, or in a namespace of your own: tools/netlab.py shell",
+    2: "is it there? for /dev/net/tun: modprobe tun",
+    13: "be root, or in a namespace of your own: tools/netlab.py shell",
+    16: "another program has it open",
+    22: "a TUN wants --tun, a TAP wants to be without it, anything else --packet",
 }
 
 
@@ -49,14 +59,18 @@ def fail(text):
 
 def arguments(usage, least, most, **defaults):
     """(list of positional arguments, Options). A default's type is the option's type; False: a
-    flag. Ends the program with the usage text when something is wrong."""
+    flag; a number is given as (default, least) or (default, least, most), alone it is (n, 0).
+    Ends the program with the usage text when something is wrong."""
 
     def wrong(text):
         sys.stderr.write("%s\n\n%s\n" % (text, usage.strip()))
         sys.exit(2)
 
-    values = dict(_DEFAULTS)
-    values.update(defaults)
+    known = dict(_DEFAULTS)
+    known.update(defaults)
+    options = Options(wrong)
+    for name, default in known.items():
+        setattr(options, name, default[0] if isinstance(default, tuple) else default)
     given = []
     words = sys.argv[1:]
     while words:
@@ -69,28 +83,24 @@ def arguments(usage, least, most, **defaults):
             continue
         name, equals, text = word[2:].partition("=")
         name = name.replace("-", "_")
-        if name not in values:
+        if name not in known:
             wrong("no such option: " + word)
-        default = values[name]
-        if default is False or default is True:
-            values[name] = True
+        default = known[name]
+        if default is False:
+            setattr(options, name, True)
             continue
         if not equals:
             if not words:
                 wrong("a value is missing behind " + word)
             text = words.pop(0)
         if isinstance(default, int):
-            try:
-                values[name] = int(text)
-            except ValueError:
-                wrong("%s wants a number, not %s" % (word, text))
-        else:
-            values[name] = text
+            default = (default, 0)
+        if isinstance(default, tuple):
+            lowest, highest = (default + (_MOST,))[1:3]
+            text = number(text, options, lowest, highest, word.partition("=")[0])
+        setattr(options, name, text)
     if not least <= len(given) <= most:
         wrong("wrong number of arguments")
-    options = Options(wrong)
-    for name in values:
-        setattr(options, name, values[name])
     return given, options
 
 
@@ -102,14 +112,27 @@ class Options:
         self.outgoing = False
 
 
-def number(text, options, least=0, most=65535):
+def number(text, options, least=0, most=65535, what="port"):
     try:
         n = int(text)
     except ValueError:
         n = least - 1
     if not least <= n <= most:
-        options.wrong("not a number from %d to %d: %s" % (least, most, text))
+        options.wrong("%s: a number from %d to %d, not %s" % (what, least, most, text))
     return n
+
+
+def host(text, options):
+    """the address of a host to talk to, as text"""
+    try:
+        address = parse_address(text)
+    except ValueError:
+        options.wrong("%s: an address such as 192.168.69.100, there is no resolver yet" % text)
+    if len(address) != 4:
+        options.wrong("%s: only IPv4 yet" % text)
+    if not is_unicast(address):
+        options.wrong("%s: not the address of one host" % text)
+    return text
 
 
 def open_device(name, options):
@@ -129,17 +152,34 @@ def open_device(name, options):
             from ports.unix.tuntap import Tap, Tun
 
             device = (Tun if options.tun else Tap)(name, mtu)
+    except ValueError as e:
+        options.wrong("%s: %s" % (name, e))
     except OSError as e:
-        fail("%s: %s" % (name, e))
+        cause = reason(e)
+        if not cause.startswith(name + ": "):
+            cause = "%s: %s" % (name, cause)
+        hint = _HINTS.get(e.errno) if options.fd < 0 else None
+        fail("%s (%s)" % (cause, hint) if hint else cause)
     if options.pcap:
-        from smolmp.phy.pcap import PcapWriter
-
-        device = PcapWriter(
-            device, open(options.pcap, "wb"), microseconds, epoch=time.time_ns() // 1000000000
-        )
+        device = write_pcap(device, options.pcap)
     if options.fault:
         device = faults(device, options)
     return device
+
+
+def write_pcap(device, path):
+    """device in a PcapWriter that writes to the file `path`"""
+    from smolmp.phy.pcap import PcapWriter
+
+    stream = open_file(path, "wb")
+    return PcapWriter(device, stream, microseconds, epoch=time.time_ns() // 1000000000)
+
+
+def open_file(path, mode):
+    try:
+        return open(path, mode)
+    except OSError as e:
+        fail("%s: %s" % (path, reason(e)))
 
 
 def microseconds():
@@ -171,8 +211,8 @@ def faults(device, options):
                 key += "_limit"
             for direction in directions:
                 direction.set(**{key: value})
-        except ValueError:
-            options.wrong("--fault: what is " + part)
+        except ValueError as e:
+            options.wrong("--fault %s: %s" % (part, e.args[0] if e.args else "what is that?"))
     return injector
 
 
@@ -235,21 +275,33 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
             wait(ms, spin)
 
 
-def finish(iface, sockets, device, socket, ms=2000):
-    """Gives a closing TCP socket time to say goodbye."""
-    end = time.ticks_add(time.ticks_ms(), ms)
+def converse(iface, sockets, device, client, endpoint, options):
+    """Opens services.Client `client`'s connection and drives the stack until it is done; then its
+    socket has two seconds to say goodbye. Ends the program when the connection breaks."""
+    socket = client.socket
+    try:
+        socket.connect(iface, endpoint)
+    except OSError as e:
+        client.error = e
+    else:
+        loop(iface, sockets, device, options.spin, lambda: client.done, 1000)
+    end = time.ticks_add(time.ticks_ms(), 2000)
 
-    def done():
+    def gone():
         return not socket.is_open() or time.ticks_diff(end, time.ticks_ms()) <= 0
 
-    loop(iface, sockets, device, 0, done, 100)
+    loop(iface, sockets, device, 0, gone, 100)
+    if client.error:
+        fail("%s:%d: %s" % (endpoint + (reason(client.error),)))
 
 
 def reason(error):
     """an OSError in words"""
     import errno
 
-    code = error.errno
+    code = error.args[-1]
+    if isinstance(code, str):
+        return code
     return "%s (%d)" % (errno.errorcode.get(code, "error"), code)
 
 

@@ -17,22 +17,22 @@ options:
 
 
 def split(url, options):
-    """(address, port, path); the address must be a number: there is no resolver yet"""
+    """(address, port, path) of a URL"""
     if not url.startswith("http://"):
         options.wrong("only http://")
     host, _, path = url[7:].partition("/")
-    if host.endswith("]") or ":" not in host:
-        port = 80
-    else:
+    port = "80"
+    if ":" in host and not host.endswith("]"):
         host, port = host.rsplit(":", 1)
-        port = command.number(port, options, 1)
-    return host.strip("[]"), port, "/" + path
+    host = command.host(host.strip("[]"), options)
+    return host, command.number(port, options, 1), "/" + path
 
 
 def main():
-    given, options = command.arguments(USAGE, 3, 3, head=False, timeout=10)
+    given, options = command.arguments(USAGE, 3, 3, head=False, timeout=(10, 0, 1 << 18))
     name, address, url = given
     host, port, path = split(url, options)
+    import services
 
     from smolmp.socket import tcp
     from smolmp.socket.set import SocketSet
@@ -42,54 +42,44 @@ def main():
     sockets = SocketSet()
     socket = sockets.add(tcp.Socket(rx=32768, tx=1024))
     socket.timeout = options.timeout * 1000
-    request = "GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, host)
+    request = b"GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n"
+    request %= (path.encode(), host.encode())
     buffer = bytearray(4096)
-    state = {"asked": False, "done": False, "head": b""}
-    errors = []
 
-    def show(data):
-        if state["head"] is not None:
-            state["head"] += data
-            head, found, data = state["head"].partition(b"\r\n\r\n")
-            if not found:
-                return
-            state["head"] = None
-            state["status"] = head.split(b"\r\n")[0].decode()
-            if options.head:
-                print(head.decode() + "\n")
-        sys.stdout.write(data)  # octets, as they are
+    class Get(services.Client):
+        asked = 0  # octets of the request that are sent
+        head = b""  # the header as far as it came; None: it is whole
+        status = ""
 
-    def serve():
-        try:
-            if not state["asked"]:
-                if not socket.may_send():
-                    if not socket.is_open():
-                        socket.send(b"")  # raises the reason
-                    return
-                state["asked"] = True
-                socket.send(request.encode())
+        def serve(self):
+            if self.asked < len(request):
+                self.asked += socket.send(request, self.asked) or 0
             while True:
                 n = socket.recv_into(buffer)
                 if not n:
                     break
-                show(bytes(buffer[:n]))
+                self.show(bytes(buffer[:n]))
             if n == 0:
-                socket.close()
-                state["done"] = True
-        except OSError as e:
-            errors.append(e)
-            state["done"] = True
+                self.close()
 
-    socket.service = serve
-    socket.connect(iface, (host, port))
-    command.loop(iface, sockets, device, options.spin, lambda: state["done"], 1000)
-    command.finish(iface, sockets, device, socket)
-    if errors:
-        command.fail("httpget: %s" % command.reason(errors[0]))
-    if state["head"] is not None:
+        def show(self, data):
+            if self.head is not None:
+                self.head += data
+                head, found, data = self.head.partition(b"\r\n\r\n")
+                if not found:
+                    return
+                self.head = None
+                self.status = head.split(b"\r\n")[0].decode()
+                if options.head:
+                    print(head.decode() + "\n")
+            sys.stdout.write(data)  # octets, as they are
+
+    get = Get(socket)
+    command.converse(iface, sockets, device, get, (host, port), options)
+    if get.head is not None:
         command.fail("httpget: the answer has no header")
-    if " 200" not in state["status"]:
-        command.fail("httpget: " + state["status"])
+    if " 200" not in get.status:
+        command.fail("httpget: " + get.status)
 
 
 command.run(main)

@@ -32,7 +32,9 @@ _SIZES = {  # rx, tx
 
 
 def main():
-    given, options = command.arguments(USAGE, 4, 4, rx=0, tx=0, sockets=4, half_open=16, budget=64)
+    given, options = command.arguments(
+        USAGE, 4, 4, rx=0, tx=0, sockets=(4, 1, 10000), half_open=(16, 0, 10000), budget=(64, 1)
+    )
     name, address, mode, port = given
     port = command.number(port, options, 1)
     if mode not in _SIZES:

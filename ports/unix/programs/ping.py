@@ -1,5 +1,6 @@
 """Pings a host and tells round-trip times and losses."""
 
+import sys
 import time
 
 import command
@@ -19,15 +20,17 @@ options:
 
 
 def main():
-    given, options = command.arguments(USAGE, 3, 3, count=4, interval=1000, timeout=5000, size=56)
+    given, options = command.arguments(
+        USAGE, 3, 3, count=4, interval=1000, timeout=5000, size=(56, 8, 65507)
+    )
     name, address, host = given
+    host = command.host(host, options)
 
     from smolmp.socket import icmp
     from smolmp.socket.set import SocketSet
 
     device = command.open_device(name, options)
-    if not 8 <= options.size <= device.mtu - 28:
-        options.wrong("--size: 8 to %d" % (device.mtu - 28))
+    command.number(options.size, options, 8, device.mtu - 28, "--size")
     iface = command.interface(device, address, options)
     sockets = SocketSet()
     socket = sockets.add(icmp.Socket(rx=8192, tx=8192))
@@ -112,8 +115,10 @@ def main():
             "rtt min/median/mean/max = %d/%d/%d/%d us"
             % (times[0], times[len(times) // 2], mean, times[-1])
         )
+    if socket.tx_dropped:
+        command.fail("no way to %s: --gateway?" % host)
     if lost:
-        command.fail("")
+        sys.exit(1)
 
 
 command.run(main)

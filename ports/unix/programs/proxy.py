@@ -116,7 +116,7 @@ class Session:
 
 
 def main():
-    given, options = command.arguments(USAGE, 1, 1, sessions=64, rx=4096, tx=4096)
+    given, options = command.arguments(USAGE, 1, 1, sessions=(64, 1), rx=(4096, 1), tx=(4096, 1))
     options.tun = True
     tun = command.open_device(given[0], options)
     buffer = bytearray(tun.mtu + 1)

@@ -13,7 +13,8 @@ Listens, until it is ended, on
   UDP 6969   every datagram goes back to its sender, reversed
   TCP 6969   says hello and closes
   TCP 6970   sends back every line reversed
-  TCP 6971   takes everything, answers its length and SHA-256 when the peer half-closes
+  TCP 6971   takes everything, answers its length and SHA-256 when the peer half-closes; a peer
+             that has vanished is given up after 2 s (keep-alive)
   TCP 6972   sends without end: octet i is i & 255
   TCP 80     HTTP: a page about itself; /counters: what it counted, octets in use
 
@@ -31,7 +32,9 @@ def reverse(buffer, n):
 
 
 def main():
-    given, options = command.arguments(USAGE, 2, 2, rx=65536, tx=65536, http=80, sockets=2)
+    given, options = command.arguments(
+        USAGE, 2, 2, rx=(65536, 1), tx=(65536, 1), http=(80, 0, 65535), sockets=(2, 1, 10000)
+    )
     name, address = given
     import services
 
@@ -74,6 +77,9 @@ def main():
     ):
         if port:
             listener = sockets.add(tcp.Listener(options.sockets, rx=rx, tx=tx))
+            if make is services.Digest:
+                listener.keep_alive = 1000
+                listener.timeout = 2000
             served.append(services.Server(listener, port, make))
     print("ready: %s on %s, mtu %d" % (address, name, device.mtu))
     command.loop(iface, sockets, device, options.spin)

@@ -1,10 +1,11 @@
-"""What a TCP server does with its connections, one object per socket: sink, source, echo, ...
+"""What a program does with its connections, one object per socket: sink, source, echo, ...
 
     Server(sockets.add(tcp.Listener(backlog=4, rx=65536, tx=2048)), 6971, Sink)
 
-The objects set themselves up as `listener.service` and `socket.service`, which command.loop()
-calls when the listener or the socket changed. Data moves without allocation: through one buffer
-that all services share, since each empties it before it returns.
+A Server listens and makes a Service for every connection, a Client opens one. They set themselves
+up as `listener.service` and `socket.service`, which command.loop() calls when the listener or the
+socket changed. Data moves without allocation: through one buffer that all services share, since
+each empties it before it returns.
 """
 
 import hashlib
@@ -224,6 +225,44 @@ class Http(Service):
                 return
             self.at += n
         socket.close()
+
+
+class Client:
+    """The other side: one connection that we open, command.converse(). begin() is called when it
+    stands, serve() when something moved; who has no more to do sets `done`."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.begun = False
+        self.done = False
+        self.error = None  # the OSError that ended it
+        socket.service = self.run
+
+    def run(self):
+        socket = self.socket
+        try:
+            if not self.begun:
+                if not socket.may_send():
+                    if not socket.is_open():
+                        socket.send(b"")  # raises the reason
+                    return
+                self.begun = True
+                self.begin()
+            self.serve()
+        except OSError as e:
+            self.error = e
+            self.done = True
+
+    def close(self):
+        """The peer is done, and so are we."""
+        self.socket.close()
+        self.done = True
+
+    def begin(self):
+        """The connection stands."""
+
+    def serve(self):
+        """Data came, or there is room again."""
 
 
 class UdpEcho:

@@ -14,7 +14,7 @@ options:
   --count N       end after N frames
   --write FILE    write the frames to a pcap file as well
   --tap           INTERFACE is a TAP to be opened instead (with --tun: a TUN)
-  --fd N          INTERFACE is open already, at device N
+  --fd N          INTERFACE is open already, at descriptor N
 """
 
 
@@ -29,7 +29,7 @@ def shown(us, frame, n, medium):
 
 
 def read_file(path, count):
-    with open(path, "rb") as f:
+    with command.open_file(path, "rb") as f:
         head = f.read(24)
         if len(head) < 24:
             command.fail(path + ": not a pcap file")
@@ -67,9 +67,7 @@ def main():
     options.packet = not (options.tap or options.tun)
     device = command.open_device(given[0], options)
     if options.write:
-        from smolmp.phy.pcap import PcapWriter
-
-        device = PcapWriter(device, open(options.write, "wb"), command.microseconds)
+        device = command.write_pcap(device, options.write)
     frame = bytearray(65536)
     print("listening on %s, mtu %d" % (given[0], device.mtu))
     n = 0
