@@ -51,6 +51,22 @@ def test_without_apt_it_says_what_to_do(setup, capsys):
     assert "or install them yourself: apt-get install curl ethtool iproute2" in said
 
 
+def test_without_a_network_it_says_what_it_wanted(setup, capsys, monkeypatch):
+    """A mirror that nobody answers for: the address is told, and what else would do."""
+    if not setup.has_apt():
+        pytest.skip("no apt here")
+    monkeypatch.setenv("SMOLMP_DEBIAN_MIRROR", "http://127.0.0.1:1/debian")
+    assert setup.main(["micropython"]) == 1
+    said = capsys.readouterr().out
+    for architecture, variable in (("amd64", "SMOLMP_UNIX64"), ("i386", "SMOLMP_UNIX32")):
+        name = f"micropython-{architecture}: "
+        assert (
+            name + "apt fetches it from http://127.0.0.1:1/debian: is the network there?" in said
+        )
+        assert name + f"or name one that is here: {variable}=PATH" in said
+    assert not list(setup.MICROPYTHON.glob("micropython-*"))
+
+
 def test_a_tool_that_fails_is_quoted(setup):
     with pytest.raises(setup.Missing, match=r"(?s)it failed \(exit 3\).*last words"):
         setup.run(["sh", "-c", "echo last words; exit 3"], "it")
