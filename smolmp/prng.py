@@ -13,20 +13,8 @@ from smolmp.siphash import halfsiphash
 
 
 @micropython.viper
-def _next(state: ptr32, n: int) -> int:
-    t = state[0]
-    t ^= t << 11
-    state[0] = state[1]
-    state[1] = state[2]
-    w = state[3]
-    state[2] = w
-    w = w ^ ((w >> 19) & 0x1FFF) ^ t ^ ((t >> 8) & 0xFFFFFF)
-    state[3] = w
-    return (w >> 2) & ((1 << n) - 1)
-
-
-@micropython.viper
-def _fill(state: ptr32, words: ptr32, at: int):
+def _next(state: ptr32, n: int, words: ptr32, at: int) -> int:
+    """The next 32 bits to words[at]; of them, `n` bits below the sign of a small int."""
     t = state[0]
     t ^= t << 11
     state[0] = state[1]
@@ -36,6 +24,7 @@ def _fill(state: ptr32, words: ptr32, at: int):
     w = w ^ ((w >> 19) & 0x1FFF) ^ t ^ ((t >> 8) & 0xFFFFFF)
     state[3] = w
     words[at] = w
+    return (w >> 2) & ((1 << n) - 1)
 
 
 @micropython.viper
@@ -55,9 +44,9 @@ class Random:
             state[i & 15] = (state[i & 15] * 5 + byte) & 0xFF
         if not any(state):
             state[0] = 1
-        self._state = array("I", state)
+        self._state = array("I", state + bytes(4))  # 4 words, and one for what nobody wants
         for _ in range(16):  # one changed bit of the seed reaches every bit of the state
-            _next(self._state, 1)
+            self.bits(1)
 
     def turn(self, secret):
         """Go on from a state that tells nothing of the one before, nor of `secret`, which was
@@ -68,12 +57,12 @@ class Random:
 
     def bits(self, n: int) -> int:
         """A number of `n` bits, 0 <= n <= 29."""
-        return _next(self._state, n)
+        return _next(self._state, n, self._state, 4)
 
     def below(self, limit: int) -> int:
         """A number in 0..limit-1, 1 <= limit <= 2**16."""
-        return _next(self._state, 29) % limit
+        return self.bits(29) % limit
 
     def fill(self, words, at: int):
         """Put 32 random bits into words[at] (array('i') or array('I'))."""
-        _fill(self._state, words, at)
+        _next(self._state, 0, words, at)

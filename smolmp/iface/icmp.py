@@ -10,6 +10,7 @@ from micropython import const
 from smolmp.counters import count
 from smolmp.socket.protocols import HANDLERS, ICMP_ERRORS, ICMP_LISTENERS
 from smolmp.wire import icmpv4 as wire
+from smolmp.wire.checksum import copy_checksum
 
 _FAMILY = const(0)
 _PROTO = const(1)
@@ -85,14 +86,6 @@ def _may_complain(rx: ptr8, rec: ptr32) -> int:
         if kind != 0 and kind < 8 or kind == 11 or kind == 12 or kind > 18:
             return 0
     return 1
-
-
-@micropython.viper
-def _quote(tx: ptr8, at: int, rx: ptr8, off: int, n: int):
-    i = 0
-    while i < n:
-        tx[at + i] = rx[off + i]
-        i += 1
 
 
 @micropython.viper
@@ -173,7 +166,7 @@ def error(iface, kind: int, code: int, parameter: int) -> bool:
     if rec[_SCOPE] and not iface.select_source(flow):
         return False
     n = min(rec[_END] - rec[_NET], _ERROR_QUOTE, iface.tx_end - _TX_DATA - 8)
-    _quote(iface.tx, _TX_DATA + 8, iface.rx, rec[_NET], n)
+    copy_checksum(iface.tx, _TX_DATA + 8, iface.rx, rec[_NET], n, 0)
     n += _TX_DATA + 8
     wire.emit(iface.tx, _TX_DATA, kind, code, parameter >> 16, parameter & 0xFFFF, n)
     if iface.send(flow, n) == _SENT:

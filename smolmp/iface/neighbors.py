@@ -18,6 +18,7 @@ from micropython import const
 
 from smolmp.counters import count
 from smolmp.wire import address as addresses
+from smolmp.wire.checksum import copy_checksum
 
 _NEIGHBORS = const(16)  # where the entries begin
 _NEIGHBOR_WORDS = const(16)
@@ -136,14 +137,6 @@ def _store_mac(words: ptr32, i: int, mac: ptr8, off: int) -> int:
 
 
 @micropython.viper
-def _copy(to: ptr8, at: int, frame: ptr8, start: int, n: int):
-    i = 0
-    while i < n:
-        to[at + i] = frame[start + i]
-        i += 1
-
-
-@micropython.viper
 def _find_zero(places: ptr8, n: int) -> int:
     i = 0
     while i < n:
@@ -238,7 +231,7 @@ class Neighbors:
             return self._blocked()
         self._taken[place] = 1
         offset = place * self._stride + 2
-        _copy(self._frames, offset, frame, start, end - start)
+        copy_checksum(self._frames, offset, frame, start, end - start, 0)
         words[at + _NEIGHBOR_WAITING] = place
         words[at + _NEIGHBOR_END] = offset + end - start
         return _SENT
@@ -391,7 +384,7 @@ class Neighbors:
     def _mac(self, at: int) -> str:
         at = 4 * (at + _NEIGHBOR_MAC)
         mac = bytearray(6)
-        _copy(mac, 0, self.words, at, 6)
+        copy_checksum(mac, 0, self.words, at, 6, 0)
         return addresses.format_mac(mac)
 
     def _after(self, ms: int) -> int:
@@ -451,7 +444,7 @@ class Neighbors:
         at = _NEIGHBORS + _NEIGHBOR_WORDS * i
         place = words[at + _NEIGHBOR_WAITING]
         start = place * self._stride + 2
-        _copy(self._frames, start, words, 4 * (at + _NEIGHBOR_MAC), 6)
+        copy_checksum(self._frames, start, words, 4 * (at + _NEIGHBOR_MAC), 6, 0)
         if not iface.device.send(self._frames, start, words[at + _NEIGHBOR_END]):
             count(iface.counters, _COUNT_TX_BUSY)
             iface.busy = True

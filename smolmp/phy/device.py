@@ -60,6 +60,8 @@ class Device:
     """medium: ETHERNET, IP or IEEE802154. mtu: the largest IP packet in octets (the 14 octets
     of an Ethernet header are not part of it). checksums: the bits above that are done here."""
 
+    loopback = False  # True: what the stack sends comes back to it
+
     def __init__(self, medium: int = ETHERNET, mtu: int = 1500, checksums: int = 0):
         self.medium = medium
         self.mtu = mtu
@@ -108,6 +110,7 @@ class Middleware(Device):
     def __init__(self, inner):
         super().__init__(inner.medium, inner.mtu, inner.checksums)
         self.inner = inner
+        self.loopback = getattr(inner, "loopback", False)
 
     def recv(self, buf) -> int:
         return self.inner.recv(buf)

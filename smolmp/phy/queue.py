@@ -19,43 +19,69 @@ from smolmp.storage.packets import PacketRing
 _len = len  # found faster than the builtin
 
 
-def receive_from(ring, buf) -> int:
-    """Move the next frame of the ring to buf[0:n]. n > 0; 0: none; -1: dropped, it was longer
-    than buf."""
-    n = ring.peek_length()
-    if n < 0:
-        return 0
-    if n > _len(buf):
-        ring.discard()
-        return -1
-    return ring.pop_into(buf, 0, n)
+class Rings(Device):
+    """A device between two PacketRings: the stack receives from one and sends to the other.
+
+    to_stack, from_stack: the rings, with len() and clear(). A full one is a busy device.
+    dropped: frames that were longer than the buffer they should have gone to, or than the ring.
+    """
+
+    def __init__(self, to_stack, from_stack, medium, mtu, checksums):
+        super().__init__(medium, mtu, checksums)
+        self.to_stack = to_stack
+        self.from_stack = from_stack
+        self.dropped = 0
+
+    def _receive(self, ring, buf) -> int:
+        """Move the next frame of the ring to buf[0:n]; 0: there is none."""
+        while True:
+            n = ring.peek_length()
+            if n < 0:
+                return 0
+            if n <= _len(buf):
+                return ring.pop_into(buf, 0, n)
+            ring.discard()
+            self.dropped += 1
+
+    def recv(self, buf) -> int:
+        return self._receive(self.to_stack, buf)
+
+    def send(self, buf, start: int, end: int) -> bool:
+        if start >= end:
+            return True  # 0 octets are no frame
+        if end - start > self.from_stack.payload_capacity():
+            self.dropped += 1
+            return True
+        return self.from_stack.push(buf, start, end - start)
+
+    def wait(self, ms=None, spin=0) -> bool:
+        """Nothing to wait for: the program itself is the other end."""
+        return not self.to_stack.is_empty()
 
 
-class PacketQueue(Device):
+def new_ring(mtu: int, frames: int, size):
+    """A ring for `frames` frames; size: its octets, None: as many as the largest frames take."""
+    return PacketRing(bytearray(frames * (mtu + 18) if size is None else size), frames, 0)
+
+
+class PacketQueue(Rings):
     """medium, mtu, checksums: as a Device. frames: how many can wait in each direction.
     size: octets of either ring; None: room for `frames` frames of the largest kind.
 
-    to_stack, from_stack: the two PacketRings, with len() and clear(). dropped: frames that were
-    longer than the buffer they should have gone to. up: what link() says.
+    up: what link() says.
     """
 
     def __init__(self, medium=IP, mtu=1500, frames=8, size=None, checksums=0):
-        super().__init__(medium, mtu, checksums)
-        if size is None:
-            size = frames * (mtu + 18)
-        self.to_stack = PacketRing(bytearray(size), frames, 0)
-        self.from_stack = PacketRing(bytearray(size), frames, 0)
-        self.dropped = 0
+        to_stack = new_ring(mtu, frames, size)
+        super().__init__(to_stack, new_ring(mtu, frames, size), medium, mtu, checksums)
         self.up = True
-
-    # the program's side
 
     def inject(self, packet, start=0, end=None) -> bool:
         """Hand packet[start:end] to the stack. False: the queue is full, nothing was taken."""
         if end is None:
             end = _len(packet)
         if start >= end:
-            return True  # 0 octets are no frame
+            return True
         return self.to_stack.push(packet, start, end - start)
 
     def take_into(self, buf) -> int:
@@ -63,11 +89,7 @@ class PacketQueue(Device):
 
         A frame that is longer than buf is dropped and counted.
         """
-        while True:
-            n = receive_from(self.from_stack, buf)
-            if n >= 0:
-                return n
-            self.dropped += 1
+        return self._receive(self.from_stack, buf)
 
     def take(self):
         """The next frame that the stack sent as bytes, or None."""
@@ -78,26 +100,5 @@ class PacketQueue(Device):
         self.from_stack.pop_into(frame, 0, n)
         return bytes(frame)
 
-    # the stack's side
-
-    def recv(self, buf) -> int:
-        while True:
-            n = receive_from(self.to_stack, buf)
-            if n >= 0:
-                return n
-            self.dropped += 1
-
-    def send(self, buf, start: int, end: int) -> bool:
-        if start >= end:
-            return True
-        if end - start > self.from_stack.payload_capacity():
-            self.dropped += 1
-            return True
-        return self.from_stack.push(buf, start, end - start)
-
     def link(self) -> bool:
         return self.up
-
-    def wait(self, ms=None, spin=0) -> bool:
-        """Nothing to wait for: the program itself is the other end."""
-        return not self.to_stack.is_empty()

@@ -34,7 +34,11 @@ _SCOPE_SHIFT = const(8)
 _PACKET_COUNT = const(5)  # a word of PacketRing
 
 _SENT = const(1)
+_IDLE = const(0)
 _UNREACHABLE = const(-3)
+_TOO_BIG = const(-4)
+
+_TX_DATA = const(64)  # where the transport header stands in iface.tx
 
 _EMSGSIZE = const(90)
 _EADDRNOTAVAIL = const(99)
@@ -287,6 +291,16 @@ class DatagramSocket:
         if idle and self.slot >= 0:  # otherwise it is marked, or waits for a neighbour
             self.sockets.mark(self.slot)
         return n
+
+    def _stage(self, iface):
+        """Put the datagram at the head of the queue at iface.tx[64:], its flow into self._out.
+        Where it ends; less than 64: there is none or it can never go, and dispatch() says so."""
+        tx = iface.tx
+        room = _len(tx) - _TX_DATA
+        n = self._tx.peek_into(tx, _TX_DATA, room, self._out)
+        if n < 0:
+            return _IDLE
+        return _TX_DATA + n if n <= room else self._sent(_TOO_BIG)
 
     def _sent(self, code):
         """What iface.send() answered: the datagram leaves the queue unless it may still go."""

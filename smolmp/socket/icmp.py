@@ -35,9 +35,7 @@ _TYPE = const(43)
 _ICMP_ID = const(45)
 _SCOPE_SHIFT = const(8)
 
-_IDLE = const(0)
 _UNREACHABLE = const(-3)
-_TOO_BIG = const(-4)
 
 _COUNT_ICMP_FULL = const(39)
 
@@ -180,17 +178,13 @@ class Socket(DatagramSocket):
 
     def dispatch(self, iface):
         """Send the message at the head of the queue."""
+        end = self._stage(iface)
+        if end < _TX_DATA:
+            return end
         out = self._out
-        tx = iface.tx
-        room = _len(tx) - _TX_DATA
-        n = self._tx.peek_into(tx, _TX_DATA, room, out)
-        if n < 0:
-            return _IDLE
-        if n > room:
-            return self._sent(_TOO_BIG)
         if is_unset(out, _LOCAL) and not iface.select_source(out):
             return self._sent(_UNREACHABLE)
-        end = _TX_DATA + n
+        tx = iface.tx
         emit(
             tx,
             _TX_DATA,

@@ -35,9 +35,6 @@ _END = const(19)
 _SCOPE = const(22)
 _SCOPE_SHIFT = const(8)
 
-_IDLE = const(0)
-_TOO_BIG = const(-4)
-
 _NO_PROTOCOL = const(256)  # what no packet has
 
 _COUNT_RAW_FULL = const(40)
@@ -177,12 +174,5 @@ class Socket(DatagramSocket):
 
     def dispatch(self, iface):
         """Send the packet at the head of the queue."""
-        out = self._out
-        tx = iface.tx
-        room = _len(tx) - _TX_DATA
-        n = self._tx.peek_into(tx, _TX_DATA, room, out)
-        if n < 0:
-            return _IDLE
-        if n > room:
-            return self._sent(_TOO_BIG)
-        return self._sent(iface.send(out, _TX_DATA + n))
+        end = self._stage(iface)
+        return end if end < _TX_DATA else self._sent(iface.send(self._out, end))

@@ -25,7 +25,9 @@ from support import (
 )
 
 from smolmp.iface import Interface
+from smolmp.phy.fault import FaultInjector
 from smolmp.phy.loopback import Loopback
+from smolmp.socket import tcp
 from smolmp.socket.protocols import HANDLERS
 from smolmp.socket.set import SocketSet
 from smolmp.wire import address as addresses
@@ -238,6 +240,25 @@ def test_loopback_device_with_any_address():
     iface.poll(0, sockets)
     del HANDLERS[PROTOCOL]
     assert seen.scopes == [OURS]
+
+
+def test_two_sockets_of_one_host_over_loopback():
+    """Whatever address the host has, and with middleware in between."""
+    for device in (Loopback(IP), Loopback(ETHERNET), FaultInjector(Loopback(ETHERNET))):
+        for address in ("127.0.0.1", OUR_IP):
+            iface = Interface(device, ip_addrs=(address + "/24",))
+            sockets = SocketSet()
+            server = sockets.add(tcp.Socket(rx=64, tx=64))
+            client = sockets.add(tcp.Socket(rx=64, tx=64))
+            server.listen(6970)
+            client.connect(iface, (address, 6970))
+            for now in range(20):
+                iface.poll(now, sockets)
+            assert client.send(b"to myself") == 9
+            for now in range(20, 40):
+                iface.poll(now, sockets)
+            assert server.recv(64) == b"to myself", (device, address, iface)
+            assert server.remote == (address, client.local[1])
 
 
 def test_get_source_address():
