@@ -1,16 +1,14 @@
 """The poll family: timers, budgets, marks, blocked sockets, a busy device, and what people see.
 
-After smoltcp's iface/interface/tests/mod.rs and iface/socket_meta.rs.
+After smoltcp's iface/interface/tests/mod.rs; sockets that wait for a neighbour: test_waiting.py.
 """
 
-from array import array
-
+from iface_support import BLOCKED, SENT, UNREACHABLE, Sender, order, senders
 from support import (
     BROADCAST,
     BROADCAST_MAC,
     GATEWAY_IP,
     IP,
-    OTHER_IP,
     OTHER_MAC,
     OUR_IP,
     OUR_MAC,
@@ -30,63 +28,9 @@ from support import udp as udp_packet
 
 from smolmp.socket import icmp as icmp_socket
 from smolmp.socket import raw, tcp, udp
-from smolmp.wire import address as addresses
 
-SENT, IDLE, BUSY, BLOCKED, UNREACHABLE = 1, 0, -1, -2, -3
 SYN, RST, ACK = 2, 4, 16
 WRAP = 0x3FFFFFFF
-
-
-class Sender:
-    """A socket with `left` packets for `to`; it notes what iface.send() said."""
-
-    kind = "test"
-
-    def __init__(self, to=PEER_IP, left=1):
-        self.sockets = None
-        self.slot = -1
-        self.left = left
-        self.codes = []
-        self.timers = []
-        self.flow = array("i", bytes(56))
-        self.flow[0] = 4
-        self.flow[1] = 253
-        self.flow[12] = 64
-        addresses.to_words(addresses.parse_address(to), self.flow, 8)
-
-    def attached(self):
-        pass
-
-    def detached(self):
-        pass
-
-    def dispatch(self, iface):
-        if not self.left:
-            return IDLE
-        iface.tx[64:68] = bytes([self.slot, self.left, 0, 0])
-        iface.select_source(self.flow)
-        code = iface.send(self.flow, 68)
-        self.codes.append(code)
-        if code not in (BUSY, BLOCKED):
-            self.left -= 1
-        return code
-
-    def on_timer(self, iface):
-        self.timers.append(iface.now)
-
-
-def senders(net, *lefts):
-    result = []
-    for left in lefts:
-        socket = net.sockets.add(Sender(left=left))
-        net.sockets.mark(socket.slot)
-        result.append(socket)
-    return result
-
-
-def order(out):
-    """(slot, left) of the packets that senders sent."""
-    return [(payload(f)[3][0], payload(f)[3][1]) for f in out]
 
 
 # poll
@@ -275,58 +219,6 @@ def test_large_host_time_is_reduced():
     net.sockets.deadline(s.slot, 100)
     assert net.iface.poll_delay(now, net.sockets) == 23
     assert net.iface.poll_at(now, net.sockets) == 100
-
-
-# Waiting for a neighbour
-
-
-def test_poll_at_waiting_before_silent_until():
-    """A blocked socket costs nothing until something happens."""
-    net = Net()
-    (s,) = senders(net, 3)
-    assert len(net.poll()) == 1
-    assert s.codes == [SENT, BLOCKED]
-    assert net.delay() == 1000
-    for _ in range(9):
-        net.advance(111)
-    assert s.codes == [SENT, BLOCKED] and net.delay() == 1
-
-
-def test_poll_at_waiting_neighbor_found():
-    net = Net()
-    (s,) = senders(net, 3)
-    net.poll()
-    out = net.rx(arp(2, PEER_IP, PEER_MAC, OUR_IP, OUR_MAC, OUR_MAC))
-    assert s.codes == [SENT, BLOCKED, SENT, SENT]
-    assert [payload(f[14:])[3][1] for f in out] == [3, 2, 1]  # in order
-    assert net.delay() is None
-
-
-def test_egress_permitted_consistent_with_poll_at():
-    """Whenever a poll is asked for, it does something; when it is not, there is nothing to do."""
-    net = Net()
-    (s,) = senders(net, 9)
-    net.poll()
-    for _ in range(4):
-        delay = net.delay()
-        if delay is None:
-            break
-        assert delay > 0
-        before = len(s.codes)
-        net.advance(delay - 1)
-        assert len(s.codes) == before
-        net.advance(1)
-        assert len(s.codes) > before
-
-
-def test_a_blocked_socket_does_not_stop_others():
-    net = Net()
-    net.meet(OTHER_IP, OTHER_MAC)
-    (blocked,) = senders(net, 3)
-    other = net.sockets.add(Sender(OTHER_IP, 3))
-    net.sockets.mark(other.slot)
-    net.poll()
-    assert other.codes == [SENT] * 3 and blocked.codes == [SENT, BLOCKED]
 
 
 # A busy device
