@@ -1,7 +1,8 @@
 """Fixtures of the integration tests: smolmp under MicroPython, Linux as the other host.
 
 A test names what it needs: `target` (runs once per MicroPython interpreter), `wire` (a namespace
-with a TAP, smolmp's end of which a program takes), `bare_wire` (the same, no device made yet).
+with a TAP, smolmp's end of which a program takes), `bare_wire` (the same, no device made yet),
+`veth_wire` (a veth pair instead of the TAP).
 Each leaves build/pcap/TEST.pcap and build/logs/TEST-PROGRAM.log.
 """
 
@@ -148,6 +149,19 @@ def bare_wire(laboratory, name):
     wire = Wire(name)
     yield wire
     wire.close()
+
+
+@pytest.fixture
+def veth_wire(bare_wire):
+    """a Wire that is a veth pair, for AF_PACKET: programs stand in the namespace wire.far"""
+    with netlab.Namespace() as far:
+        netlab.veth(bare_wire.kernel, far)
+        bare_wire.kernel.up("veth0", bare_wire.kernel_ip + "/24")
+        far.up("veth0")
+        bare_wire.capture("veth0")
+        bare_wire.far = far
+        yield bare_wire
+        bare_wire.stop()
 
 
 @pytest.fixture

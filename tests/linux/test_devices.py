@@ -5,7 +5,6 @@ import re
 import socket
 import time
 
-import netlab
 import pytest
 
 CHECK = "tests/linux/device_check.py"
@@ -60,19 +59,14 @@ def frames_pass(wire, target, kind):
 
 
 @pytest.mark.targets("unix64", "unix32", "unix64-wheel")
-def test_packet_socket(bare_wire, target):
-    wire = bare_wire
-    with netlab.Namespace() as far:
-        netlab.veth(wire.kernel, far)
-        wire.kernel.up("veth0", wire.kernel_ip + "/24")
-        far.up("veth0")
-        wire.capture("veth0")
-        program = wire.start(target, CHECK, "packet", "veth0", "echo", COUNT, namespace=far)
-        octets = send_datagrams(wire, "veth0")
-        assert program.wait() == 0, program.output
-        assert "got %d %d\n" % (COUNT, octets) in program.output
-        assert wire.kernel.counters("veth0")[0] == COUNT
-        wire.check()
+def test_packet_socket(veth_wire, target):
+    wire = veth_wire
+    program = wire.start(target, CHECK, "packet", "veth0", "echo", COUNT, namespace=wire.far)
+    octets = send_datagrams(wire, "veth0")
+    assert program.wait() == 0, program.output
+    assert "got %d %d\n" % (COUNT, octets) in program.output
+    assert wire.kernel.counters("veth0")[0] == COUNT
+    wire.check()
 
 
 @pytest.mark.parametrize("kind", ["tap", "tapbatch", "fd"])
@@ -104,29 +98,26 @@ def down_and_away(wire, target, kind):
     assert "gone 19" in program.output
 
 
-@pytest.mark.parametrize("kind", ["tap", "tapbatch", "packet"])
-@pytest.mark.targets("unix64", "unix32")
-def test_frame_longer_than_the_buffer_is_dropped_and_counted(bare_wire, target, kind):
-    wire = bare_wire
-    with netlab.Namespace() as far:
-        if kind == "packet":
-            netlab.veth(wire.kernel, far)
-            wire.kernel.up("veth0", wire.kernel_ip + "/24")
-            far.up("veth0")
-            device, namespace = "veth0", far
-        else:
-            wire.tap()
-            device, namespace = "tap0", wire.kernel
-        program = wire.start(target, CHECK, kind, device, "small", namespace=namespace)
-        neighbour = ("ip", "neigh", "replace", wire.ip, "lladdr", "02:00:00:00:00:01")
-        wire.run(*neighbour, "dev", device)
-        s = wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        s.connect((wire.ip, 9))
-        with s:
-            for size in (85, 86, 87, 1472, 10, 86):
-                s.send(bytes(size))
-        assert program.wait() == 0, program.output
-        assert "sizes [127, 128, 52, 128] dropped 2" in program.output
+@pytest.mark.parametrize("kind", ["tap", "tapbatch"])
+def test_frame_longer_than_the_buffer_is_dropped_and_counted(wire, target, kind):
+    frames_of_many_sizes(wire, wire.start(target, CHECK, kind, "tap0", "small"), "tap0")
+
+
+def test_frame_longer_than_the_buffer_of_a_packet_socket(veth_wire, target):
+    program = veth_wire.start(target, CHECK, "packet", "veth0", "small", namespace=veth_wire.far)
+    frames_of_many_sizes(veth_wire, program, "veth0")
+
+
+def frames_of_many_sizes(wire, program, device):
+    neighbour = ("ip", "neigh", "replace", wire.ip, "lladdr", "02:00:00:00:00:01")
+    wire.run(*neighbour, "dev", device)
+    s = wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((wire.ip, 9))
+    with s:
+        for size in (85, 86, 87, 1472, 10, 86):
+            s.send(bytes(size))
+    assert program.wait() == 0, program.output
+    assert "sizes [127, 128, 52, 128] dropped 2" in program.output
 
 
 @pytest.mark.targets("unix64-wheel")

@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 
-import netlab
 import pytest
 
 
@@ -141,23 +140,18 @@ def test_wheel_with_an_inherited_descriptor(wire, target):
 
 
 @pytest.mark.targets("unix64", "unix64-wheel")
-def test_af_packet_over_veth(bare_wire, target):
-    wire = bare_wire
-    with netlab.Namespace() as far:
-        netlab.veth(wire.kernel, far)
-        wire.kernel.up("veth0", wire.kernel_ip + "/24")
-        far.up("veth0")
-        wire.capture("veth0")
-        wire.start(
-            *(target, "peer.py", "veth0", wire.address, "udpecho", 5001, "--packet"),
-            namespace=far,
-        )
-        out = wire.run("ping", "-f", "-q", "-w", "60", "-c", "2000", wire.ip)
-        assert "2000 packets transmitted, 2000 received" in out, out
-        with wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(5)
-            s.connect((wire.ip, 5001))
-            for size in range(0, 1473, 64):
-                s.send(bytes(size))
-                assert s.recv(2000) == bytes(size)
-        wire.check()
+def test_af_packet_over_veth(veth_wire, target):
+    wire = veth_wire
+    wire.start(
+        *(target, "peer.py", "veth0", wire.address, "udpecho", 5001, "--packet"),
+        namespace=wire.far,
+    )
+    out = wire.run("ping", "-f", "-q", "-w", "60", "-c", "2000", wire.ip)
+    assert "2000 packets transmitted, 2000 received" in out, out
+    with wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        s.connect((wire.ip, 5001))
+        for size in range(0, 1473, 64):
+            s.send(bytes(size))
+            assert s.recv(2000) == bytes(size)
+    wire.check()

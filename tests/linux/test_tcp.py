@@ -288,16 +288,11 @@ def test_wheel_with_an_inherited_descriptor(wire, target):
     wire.check()
 
 
-def test_af_packet_over_veth(bare_wire, target):
-    wire = bare_wire
-    with netlab.Namespace() as far:
-        netlab.veth(wire.kernel, far)
-        wire.kernel.up("veth0", wire.kernel_ip + "/24")
-        far.up("veth0")
-        wire.capture("veth0")
-        wire.start(
-            *(target, "peer.py", "veth0", wire.address, "digest", 5001, "--packet"),
-            namespace=far,
-        )
-        upload(wire, 10 * MB)
-        wire.check()
+def test_af_packet_over_veth(veth_wire, target):
+    wire = veth_wire
+    wire.start(
+        *(target, "peer.py", "veth0", wire.address, "digest", 5001, "--packet"),
+        namespace=wire.far,
+    )
+    upload(wire, 10 * MB)
+    wire.check()
