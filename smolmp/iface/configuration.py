@@ -110,7 +110,9 @@ class Configuration:
         address = addresses.parse_address(text.split("/")[0])
         removed = self._family(4 if len(address) == 4 else 6).remove(self, address)
         self.neighbors.flush()
-        self._announcing = -1
+        if self._announcing >= 0:  # the others moved up: all of them anew
+            self._announcing = -1
+            self._announce_from(0)
         if removed:
             self._readdressed()
         return removed

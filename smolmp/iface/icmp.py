@@ -180,17 +180,19 @@ def _take_token(iface) -> bool:
     """The rate limit (RFC 1812 4.3.2.8): a bucket of iface.icmp_burst tokens, filled with
     iface.icmp_rate tokens a second."""
     rate = iface.icmp_rate
+    burst = iface.icmp_burst
     elapsed = (iface.now - iface.icmp_filled) & _TICKS_MASK
-    if elapsed > 10000:
-        iface.icmp_tokens = iface.icmp_burst
-        iface.icmp_filled = iface.now
-    else:
-        gained = elapsed * rate // 1000
-        if gained:
-            # What is left of a token's time stays on the account.
-            rest = elapsed - gained * 1000 // rate
-            iface.icmp_tokens = min(iface.icmp_tokens + gained, iface.icmp_burst)
-            iface.icmp_filled = (iface.now - rest) & _TICKS_MASK
+    if rate > 0:
+        if elapsed > (burst + 1) * 1000 // rate:
+            iface.icmp_tokens = burst
+            iface.icmp_filled = iface.now
+        else:
+            gained = elapsed * rate // 1000
+            if gained:
+                # What is left of a token's time stays on the account.
+                rest = elapsed - gained * 1000 // rate
+                iface.icmp_tokens = min(iface.icmp_tokens + gained, burst)
+                iface.icmp_filled = (iface.now - rest) & _TICKS_MASK
     if iface.icmp_tokens <= 0:
         return False
     iface.icmp_tokens -= 1

@@ -107,6 +107,21 @@ def test_both_spellings_of_apt_sources(setup, tmp_path, monkeypatch):
         setup.mirror()
     monkeypatch.setitem(os.environ, "SMOLMP_DEBIAN_MIRROR", "http://mine/debian")
     assert setup.mirror() == "http://mine/debian"
+    # The system's programs come from Ubuntu itself, where its keys are.
+    keys = tmp_path / "ubuntu-archive-keyring.gpg"
+    (etc / "sources.list").write_text("deb http://five/ubuntu noble main restricted\n")
+    places = {"/etc/apt": str(etc), "/usr/share/keyrings": str(tmp_path)}
+
+    def moved(path):
+        for place, instead in places.items():
+            path = str(path).replace(place, instead)
+        return Path(path)
+
+    monkeypatch.setattr(setup, "Path", moved)
+    monkeypatch.setattr(setup, "keyring", lambda: "Debian's")
+    assert setup.own_archive() == ("http://mine/debian", setup.SUITE, "main", "Debian's")
+    keys.touch()
+    assert setup.own_archive() == ("http://five/ubuntu", "noble", "main universe", keys)
 
 
 def test_packages_by_their_sums(setup, tmp_path, monkeypatch, capsys):

@@ -207,6 +207,20 @@ def test_errors_are_rate_limited():
     assert len(net.rx(*[icmp(8, 0, echo(1, 1))] * 8)) == 8
 
 
+def test_a_low_rate_is_kept_over_long_pauses():
+    packet = ipv4(UNKNOWN, b"abcdefgh")
+    net = net_ip(icmp_rate=1, icmp_burst=50, frames=60)
+    assert len(net.rx(*[packet] * 60)) == 50
+    net.advance(15000)
+    assert len(net.rx(*[packet] * 60)) == 15
+    net.advance(60000)
+    assert len(net.rx(*[packet] * 60)) == 50
+    net = net_ip(icmp_rate=0, icmp_burst=3, frames=20)  # three, and never again
+    assert len(net.rx(*[packet] * 8)) == 3
+    net.advance(100000)
+    assert net.rx(packet) == [] and net.count("icmp_limited") == 6
+
+
 def test_error_with_a_parameter():
     net = net_ip()
     HANDLERS[UNKNOWN] = lambda iface, sockets: iface.icmp_error(3, 4, 1400)

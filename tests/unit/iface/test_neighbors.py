@@ -444,6 +444,11 @@ def test_addresses_are_announced():
     assert net.delay() is None and net.poll() == []
     net.iface.add_ip_addr("172.16.0.1/16")
     assert net.poll() == [request("172.16.0.1", "172.16.0.1")]
+    net.iface.add_ip_addr("172.17.0.1/16")
+    net.iface.remove_ip_addr("10.0.0.1")  # and who waits for a turn still gets it
+    assert request("172.17.0.1", "172.17.0.1") in net.poll()
+    net.iface.remove_ip_addr("172.17.0.1")
+    assert net.poll() == []
 
 
 def test_announced_when_the_link_comes_up():
