@@ -320,19 +320,6 @@ def is_own(table: ptr32, words: ptr32, at: int) -> int:
     return 0
 
 
-@micropython.viper
-def on_link(table: ptr32, words: ptr32, at: int) -> int:
-    """1 if the address in words[at] is in the subnet of one of ours."""
-    address = words[at]
-    i = 0
-    while i < table[0]:
-        entry = ptr32(int(table) + ((8 + (i << 2)) << 2))
-        if (address ^ entry[0]) & entry[1] == 0 and address != entry[2]:
-            return 1
-        i += 1
-    return 0
-
-
 # The walk of a packet.
 
 

@@ -1,6 +1,6 @@
 """UDP sockets on a real interface: damage, ICMP errors, and the layers below."""
 
-from errno import ECONNREFUSED
+from errno import ECONNREFUSED, EHOSTUNREACH
 
 from datagram_support import (
     BROADCAST,
@@ -95,6 +95,18 @@ def test_errors_reach_a_connected_socket():
     assert socket.recv() is None  # told once
     host.receive(icmp_packet(3, 3, bytes(4), quote[:28]))
     raises(ECONNREFUSED, socket.recv_into, bytearray(9))
+    for kind, code, errno in (
+        (3, 0, EHOSTUNREACH),
+        (3, 1, EHOSTUNREACH),
+        (3, 2, ECONNREFUSED),
+        (3, 13, EHOSTUNREACH),
+    ):
+        host.receive(icmp_packet(kind, code, bytes(4), quote[:28]))
+        raises(errno, socket.recv)
+    # A packet too large and one that was too long on its way say nothing about the host.
+    for kind, code in ((3, 4), (11, 0), (12, 0)):
+        host.receive(icmp_packet(kind, code, bytes(4), quote[:28]))
+        assert socket.recv() is None, (kind, code)
     socket.connect(None)  # RFC 1122 4.1.3.3: as others do it, nobody else learns
     host.receive(icmp_packet(3, 3, bytes(4), quote[:28]))
     assert socket.recv() is None
