@@ -62,6 +62,13 @@ NAMES = (
     "tcp_half_open_expired",  # 46  half-open connections given up: nobody answered
     "tcp_half_open_reset",  # 47  ended by an RST or by another SYN
     "tcp_backlog_full",  # 48  handshakes that ended where no connection was free: not taken
+    # What TCP answers to segments that are wrong, and which it drops.
+    "tcp_challenges",  # 49  challenge ACKs (RFC 5961)
+    "tcp_challenges_limited",  # 50  not sent: rate limit
+    "tcp_resets_limited",  # 51  RSTs to strangers not sent: rate limit
+    "tcp_paws",  # 52  segments with an old timestamp, or without the one that was agreed on
+    "tcp_invalid_limited",  # 53  empty segments out of place not answered: rate limit
+    "tcp_time_wait_reused",  # 54  connections that began where an old one was in TIME-WAIT
 )
 
 

@@ -141,6 +141,10 @@ class Interface(Configuration):
         self.random.fill(self.secret, 1)
         self.random.turn(self.secret)
         self.ports = self.random.bits(14)
+        # What TCP answers to segments that are wrong, a second; see tcp/replies.py.
+        self.challenge_limit = 100
+        self.reset_limit = 200
+        self.budgets = array("i", (-1, 0, 0))
         self.checksums = device.checksums
         self.verify_ip = 0 if self.checksums & _RX_IPV4 else 1
         self.verify_icmp = 0 if self.checksums & _RX_ICMP else 1

@@ -77,6 +77,7 @@ import smolmp.socket.tcp.transmit  # noqa: F401
 import smolmp.socket.tcp.numbers  # noqa: F401
 import smolmp.socket.tcp.express  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401
+import smolmp.socket.tcp.timestamps  # noqa: F401
 import smolmp.socket.tcp.handshake  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.acknowledge  # noqa: F401

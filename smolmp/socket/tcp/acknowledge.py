@@ -11,6 +11,7 @@ from smolmp.socket.tcp.congestion import cubic
 from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
 from smolmp.socket.tcp.scoreboard import acked
+from smolmp.socket.tcp.timestamps import measure
 from smolmp.storage.kernels import ring_discard
 
 _LENGTH = const(24)
@@ -34,6 +35,7 @@ _BACKOFF = const(45)
 _RTT_AT = const(46)
 _RTT_MARK = const(47)
 _DUPACKS = const(48)
+_RECOVER = const(49)
 _UNACKED = const(50)
 _PROGRESS = const(52)
 _MAX_WND = const(56)
@@ -64,6 +66,9 @@ def acknowledge(socket, iface):
         # It acknowledges what was never sent, or an age ago (RFC 5961 5.2).
         challenge(socket, iface)
         return False
+    if w[_FLAGS] & _FLAG_TIMESTAMPS and record[_OPTIONS] & _OPT_TIMESTAMPS:
+        if record[_SEG_SEQ] <= -w[_UNACKED]:  # Last.ACK.sent (RFC 7323 4.3)
+            note_timestamp(record, w)
     if n < 0:
         return True
     window = record[_SEG_WND]
@@ -83,9 +88,6 @@ def acknowledge(socket, iface):
         w[_FLAGS] &= ~_FLAG_PROBE
         w[_BACKOFF] = 0
         socket.sockets.mark(socket.slot)
-    if w[_FLAGS] & _FLAG_TIMESTAMPS and record[_OPTIONS] & _OPT_TIMESTAMPS:
-        if record[_SEG_SEQ] <= -w[_UNACKED]:  # Last.ACK.sent (RFC 7323 4.3)
-            note_timestamp(record, w)
     if n > 0:
         acknowledged(socket, iface, n)
     elif duplicate or record[_OPTIONS] & _OPT_SACKS and w[_FLAGS] & _FLAG_SACK:
@@ -102,7 +104,9 @@ def acknowledged(socket, iface, n):
     fin = n > queued
     if queued:
         ring_discard(w, _TX, n)
-    if w[_RTT_AT] >= 0:
+    if w[_RECOVER] and w[_FLAGS] & _FLAG_TIMESTAMPS:
+        measure(socket, iface, n)
+    elif w[_RTT_AT] >= 0:
         if n >= w[_RTT_MARK]:
             timers.sample(socket, now)
         else:

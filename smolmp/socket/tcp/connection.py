@@ -56,6 +56,7 @@ _CLOSE_WAIT = const(7)
 _TIME_WAIT = const(10)
 
 _FLAG_NAGLE = const(1)
+_FLAG_TIMESTAMPS = const(4)
 _FLAG_RESET = const(128)
 _FLAG_HOLD_SYN = const(256)
 _FLAG_CLOSE = const(1024)
@@ -70,6 +71,10 @@ class Connection:
     """One TCP connection's control block and buffers. tcp.Socket describes the arguments."""
 
     protocol = _TCP
+    # Of the class until they are set: what few programs set costs no memory.
+    keep_alive_interval = 0
+    keep_alive_count = 9
+    stamped = 0  # the interface's second in which a timestamp was last accepted
 
     def __init__(self, rx=4096, tx=4096, holes: int = 4, timestamps: bool = False):
         self.rx_buffer = bytearray(rx) if isinstance(rx, int) else rx
@@ -214,13 +219,14 @@ class Connection:
         w = self.w
         state = w[_STATE]
         told = _SYN_RECEIVED <= state <= _CLOSE_WAIT
+        stamps = w[_FLAGS] & _FLAG_TIMESTAMPS  # the RST carries one too (RFC 7323 3.2)
         if told:
             advance(w, _SND_UNA, w[_SND_MAX])  # the RST's SEQ is SND.NXT (RFC 9293 3.10.5)
         if self.is_open():
             self.error = error
         self.release()
         if told:
-            w[_FLAGS] |= _FLAG_RESET
+            w[_FLAGS] |= _FLAG_RESET | stamps
             self.sockets.mark(self.slot)
 
     # What it is and can.

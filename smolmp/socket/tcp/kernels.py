@@ -70,7 +70,7 @@ def relate(record, block):
     Fills in record: _SEG_SEQ = SEG.SEQ - RCV.NXT, _SEG_ACK = SEG.ACK - SND.UNA (both clamped to
     +-(2**30 - 1)), _SEG_WND = SEG.WND scaled (a SYN's window never is, RFC 7323 2.2),
     _SEG_NEWER = 1 when the segment may update SND.WND (RFC 9293 3.10.7.4: WL1, WL2), and
-    _SEG_ELAPSED = the age in ms of the timestamp it echoes, -1 without one.
+    _SEG_ELAPSED = the age in ms of the timestamp it echoes, -1 without one (0 echoes none).
     """
     r = ptr32(record)
     w = ptr32(block)
@@ -110,7 +110,7 @@ def relate(record, block):
     elapsed = 0 - 1
     if r[_OPTIONS] & _OPT_TIMESTAMPS:
         d = w[_TS_CLOCK] - r[_TSECR]
-        if not ((d >> 30) & 3):
+        if r[_TSECR] != 0 and not ((d >> 30) & 3):
             elapsed = d & 0x3FFFFFFF
     r[_SEG_ELAPSED] = elapsed
 

@@ -247,6 +247,8 @@ def _half_open(listener, iface, i):
         return None
     if not control & _ACK_BIT:
         return None
+    if block[_FLAGS] & _FLAG_TIMESTAMPS and not record[_OPTIONS] & _OPT_TIMESTAMPS:
+        return None  # RFC 7323 3.2; what would become the connection drops it, too
     at = i * _HALF_WORDS
     if record[_SEG_ACK] != 1:
         # Not of our SYN; of a cookie that the same SYN was answered with before, perhaps.

@@ -13,8 +13,9 @@ from smolmp.counters import count
 from smolmp.socket.tcp import states, timers
 from smolmp.socket.tcp.acknowledge import acknowledge, acknowledged, time_wait
 from smolmp.socket.tcp.handshake import open_passively, syn_sent
-from smolmp.socket.tcp.kernels import advance, clock, predict, relate, take
-from smolmp.socket.tcp.replies import answer, challenge
+from smolmp.socket.tcp.kernels import advance, predict, relate, take
+from smolmp.socket.tcp.replies import answer, answer_invalid, challenge
+from smolmp.socket.tcp.timestamps import paws, refuse
 from smolmp.storage.kernels import ring_write
 
 _PAYLOAD = const(23)
@@ -69,9 +70,13 @@ def segment_arrives(socket, iface):
             return
         w = socket.w  # a Listener's: its handshake ends with this segment
         state = _SYN_RECEIVED
-    if w[_FLAGS] & _FLAG_TIMESTAMPS:
-        clock(w, iface.now)
+    flags = w[_FLAGS]
+    stale = paws(record, w, iface.now) if flags & _FLAG_TIMESTAMPS else 0
     relate(record, w)
+    if flags & _FLAG_TIMESTAMPS:
+        if stale and refuse(socket, iface, stale):
+            return
+        socket.stamped = iface.seconds
     if state == _ESTABLISHED and not socket.assembler_used:
         code = predict(record, w, iface.now)
         if code:
@@ -153,7 +158,7 @@ def _acceptable(socket, iface):
         else:
             challenge(socket, iface)
     elif n or seq == -1:
-        answer(socket, iface)  # old data, or a keep-alive: the peer needs this to go on
+        answer_invalid(socket, iface)  # old data, a keep-alive: the peer needs this to go on
     else:
         challenge(socket, iface)
     return False

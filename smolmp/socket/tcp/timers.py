@@ -8,6 +8,7 @@ the socket too early once and is told the right time then.
 
 from errno import ETIMEDOUT
 
+import micropython
 from micropython import const
 
 from smolmp.socket.tcp.kernels import earliest
@@ -29,17 +30,21 @@ _RTT_AT = const(46)
 _HEARD = const(51)
 _PROGRESS = const(52)
 _PROBES = const(55)
+_RTT_REST = const(87)  # of SRTT's and RTTVAR's divisions, 10 bits each
 
 _ESTABLISHED = const(4)
 _TIME_WAIT = const(10)
 
+_FLAG_TIMESTAMPS = const(4)
 _FLAG_ACK_NOW = const(8)
 _FLAG_PROBE = const(32)
 _FLAG_KEEP_ALIVE = const(64)
 
 _RTO_INITIAL = const(1000)  # RFC 6298 2.1
 _RTO_MAX = const(60000)  # RFC 6298 2.5
-_KEEP_ALIVE_PROBES = const(9)
+_LONGEST = const(0xFFFFFF)  # 4.6 hours
+_INTERVAL = const(75000)  # between keep-alive probes, as everywhere
+_THREE_DAYS = const(0x10000000)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
@@ -86,27 +91,42 @@ def start_persist(socket, now):
 
 
 def sample(socket, now):
-    """Take the round trip that began at _RTT_AT (RFC 6298 2.2, 2.3).
-
-    SRTT is kept in 1/8 ms, RTTVAR in 1/4.
-    """
+    """Take the round trip that began at _RTT_AT (RFC 6298 2.2, 2.3)."""
     w = socket.w
     rtt = (now - w[_RTT_AT]) & _WRAP
     w[_RTT_AT] = -1
-    if rtt >= _HALF:
-        return
+    if rtt < _HALF:
+        measured(socket, rtt, 1)
+
+
+@micropython.native
+def measured(socket, rtt, samples):
+    """Take a round trip of `rtt` ms (< 2**29), one of `samples` (1 to 1023) in a round trip.
+
+    SRTT is kept in 1/8 ms, RTTVAR in 1/4; what a division leaves waits for the next sample.
+    """
+    w = socket.w
     if rtt == 0:
         rtt = 1  # the clock's grain
+    elif rtt > _LONGEST:
+        rtt = _LONGEST
     srtt = w[_SRTT]
     if srtt == 0:
         w[_SRTT] = rtt << 3
         w[_RTTVAR] = rtt << 1
+        w[_RTT_REST] = 0
     else:
         error = rtt - (srtt >> 3)
+        change = (error if error >= 0 else -error) - (w[_RTTVAR] >> 2)
+        if samples > 1:
+            rest = w[_RTT_REST]
+            error += rest & 1023
+            change += rest >> 10
+            w[_RTT_REST] = error % samples | change % samples << 10
+            error //= samples
+            change //= samples
         w[_SRTT] = srtt + error
-        if error < 0:
-            error = -error
-        w[_RTTVAR] += error - (w[_RTTVAR] >> 2)
+        w[_RTTVAR] += change
     compute_rto(socket)
 
 
@@ -136,10 +156,13 @@ def heard(socket, now):
 def start_keep_alive(socket, now):
     """(Re)start the keep-alive timer of an open connection, or stop it."""
     w = socket.w
-    if socket.keep_alive and w[_STATE] >= _ESTABLISHED and w[_STATE] != _TIME_WAIT:
-        arm(socket, _T_KEEPALIVE, now, socket.keep_alive)
-    else:
-        w[_T_KEEPALIVE] = -1
+    w[_T_KEEPALIVE] = -1
+    if w[_STATE] >= _ESTABLISHED and w[_STATE] != _TIME_WAIT:
+        if socket.keep_alive:
+            arm(socket, _T_KEEPALIVE, now, socket.keep_alive)
+        elif w[_FLAGS] & _FLAG_TIMESTAMPS:
+            # So that the interface's clock does not miss that ticks wrapped (RFC 7323 5.5).
+            arm(socket, _T_KEEPALIVE, now, _THREE_DAYS)
 
 
 def on_timer(socket, iface):
@@ -185,25 +208,28 @@ def _probe_window(socket, now):
 
 
 def _probe_peer(socket, now):
-    """RFC 1122 4.2.3.6: probe a peer that was not heard for the keep-alive interval."""
+    """RFC 1122 4.2.3.6: probe a peer that was not heard for `keep_alive` ms, again every
+    `keep_alive_interval`, and give it up when `keep_alive_count` probes were not answered."""
     w = socket.w
-    interval = socket.keep_alive
-    w[_T_KEEPALIVE] = -1
-    if not interval or w[_STATE] < _ESTABLISHED or w[_STATE] == _TIME_WAIT:
+    idle = socket.keep_alive
+    start_keep_alive(socket, now)
+    if not idle or w[_T_KEEPALIVE] < 0:
         return
     silent = (now - w[_HEARD]) & _WRAP
-    if silent < interval:
-        arm(socket, _T_KEEPALIVE, now, interval - silent)
+    if w[_PROBES] == 0 and silent < idle:
+        arm(socket, _T_KEEPALIVE, now, idle - silent)
         return
-    if w[_PROBES] >= _KEEP_ALIVE_PROBES:
+    if w[_SND_MAX] or w[_T_PERSIST] >= 0:
+        return  # something else asks the peer already
+    if w[_PROBES] >= socket.keep_alive_count:
         socket.fail(ETIMEDOUT)
         return
-    if w[_PROBES] == 0 and w[_SND_MAX] == 0:
+    if w[_PROBES] == 0:
         w[_PROGRESS] = now
         guard(socket, now)
     w[_PROBES] += 1
     w[_FLAGS] |= _FLAG_KEEP_ALIVE
-    arm(socket, _T_KEEPALIVE, now, interval)
+    arm(socket, _T_KEEPALIVE, now, socket.keep_alive_interval or min(idle, _INTERVAL))
     socket.sockets.mark(socket.slot)
 
 

@@ -402,8 +402,9 @@ def _send_syn(socket, iface):
 def _send_reset(socket, iface):
     """Send the RST of an abort."""
     w = socket.w
-    emit(iface.tx, w, 0, 20, 0, _RST | _ACK_BIT, 0, 0)
-    code = _send(iface, w, _TX_DATA + 20)
+    header = _timestamps(w, iface) if w[_FLAGS] & _FLAG_TIMESTAMPS else 20
+    emit(iface.tx, w, 0, header, 0, _RST | _ACK_BIT, 0, 0)
+    code = _send(iface, w, _TX_DATA + header)
     if code != _BUSY and code != _BLOCKED:
         w[_FLAGS] &= ~_FLAG_RESET
         count(iface.counters, _COUNT_TCP_RESETS_OUT)

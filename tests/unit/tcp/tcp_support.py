@@ -74,6 +74,8 @@ class Peer:
         self.isn = isn
         self.iss = None  # ours, learned from the first SYN that comes out
         self.port = 80
+        self.stamp = None  # of the peer's SYN: what it sends later carries it if both want to
+        self.stamping = False
         self.rec = array("i", bytes(4 * 56))
         self.buf = bytearray(2048)
 
@@ -150,8 +152,9 @@ class Peer:
             self.poll()
 
     def packet(self, flags, seq, ack=0, payload=b"", window=8192, **options):
-        """An IP packet from the peer; options: mss, scale, sack (True: permitted), tsval, tsecr,
-        blocks ((left, right), ...), source (address), destination (address), port, remote_port."""
+        """An IP packet from the peer; options: mss, scale, sack (True: permitted), tsval (None:
+        no timestamp though both agreed on them), tsecr, blocks ((left, right), ...), source
+        (address), destination (address), port, remote_port."""
         if self.iss is None:
             self.iss = 0
         rec = self.rec
@@ -179,9 +182,12 @@ class Peer:
         rec[34] = len(blocks)
         if blocks:
             bits |= 8
-        if "tsval" in options:
+        stamp = options.get("tsval", self.stamp if self.stamping and "S" not in flags else None)
+        if "S" in flags:
+            self.stamp = stamp
+        if stamp is not None:
             bits |= 16
-            _word(rec, 32, options["tsval"])
+            _word(rec, 32, stamp)
             _word(rec, 33, options.get("tsecr", 0))
         for i, edge in enumerate(e for block in blocks for e in block):
             _word(rec, 35 + i, self.iss + edge)
@@ -234,6 +240,8 @@ class Peer:
         if rec[29] & 8:
             edges = [_near(_long(rec, 35 + i) - self.isn) for i in range(2 * rec[34])]
             s.blocks = tuple(zip(edges[::2], edges[1::2]))
+        if "S" in s.flags:
+            self.stamping = s.tsval is not None
         s.hops = rec[12]
         s.source_port = rec[3]
         s.destination_port = rec[2]

@@ -117,6 +117,8 @@ def test_last_ack_other_acks():
     p.nothing()
     p.send("A", 2, 3)  # of nothing that was sent
     p.expect("A", 2, 2)
+    p.pass_time(500)
+    p.drain()  # the FIN again
     p.send("A", 1, 1)  # old
     p.expect("A", 2, 2)
     assert s.state == "LAST-ACK"

@@ -163,6 +163,7 @@ def test_answers_a_keep_alive():
         for _ in range(3):
             p.send("A", 0, 1, payload)
             p.expect("A", 1, 1)
+            p.pass_time(500)
 
 
 def test_keep_alive_is_off_by_default():
