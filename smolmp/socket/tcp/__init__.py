@@ -70,11 +70,12 @@ import smolmp.socket.tcp.states  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
 import smolmp.socket.tcp.scoreboard  # noqa: F401
 import smolmp.socket.tcp.burst  # noqa: F401
+import smolmp.socket.tcp.numbers  # noqa: F401
+import smolmp.socket.tcp.closing  # noqa: F401
 import smolmp.socket.tcp.rack  # noqa: F401
 import smolmp.socket.tcp.congestion  # noqa: F401
 import smolmp.socket.tcp.recovery  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
-import smolmp.socket.tcp.numbers  # noqa: F401
 import smolmp.socket.tcp.express  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401
 import smolmp.socket.tcp.timestamps  # noqa: F401
@@ -86,6 +87,7 @@ import smolmp.socket.tcp.halfopen  # noqa: F401
 import smolmp.socket.tcp.cookie  # noqa: F401
 import smolmp.socket.tcp.passive  # noqa: F401
 from smolmp.socket.protocols import HANDLERS, READDRESSED
+from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR  # noqa: F401
 from smolmp.socket.tcp.ingress import ingress, readdressed
 from smolmp.socket.tcp.listener import Listener  # noqa: F401
 from smolmp.socket.tcp.socket import Socket  # noqa: F401

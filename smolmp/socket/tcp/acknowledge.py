@@ -6,7 +6,7 @@ RFC 9293 3.10.7.4 (fifth).
 import micropython
 from micropython import const
 
-from smolmp.socket.tcp import recovery, states, timers, transmit
+from smolmp.socket.tcp import closing, recovery, states, timers, transmit
 from smolmp.socket.tcp.congestion import cubic
 from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
@@ -40,6 +40,8 @@ _UNACKED = const(50)
 _PROGRESS = const(52)
 _MAX_WND = const(56)
 _CWND = const(60)
+_T_LINGER = const(80)
+_SMALL = const(84)  # where the last segment ends that was not full; 0: acknowledged
 _LIMIT = const(62)
 _FIN_WAIT_1 = const(5)
 _FIN_WAIT_2 = const(6)
@@ -115,6 +117,8 @@ def acknowledged(socket, iface, n):
     left = w[_SND_MAX] - n
     w[_SND_MAX] = left
     w[_SND_NXT] = w[_SND_NXT] - n if w[_SND_NXT] > n else 0
+    if w[_SMALL]:
+        w[_SMALL] = w[_SMALL] - n if w[_SMALL] > n else 0
     w[_PROGRESS] = now
     w[_DUPACKS] = 0
     if w[_BACKOFF]:
@@ -147,6 +151,7 @@ def _fin_acknowledged(socket, iface):
     state = socket.w[_STATE]
     if state == _FIN_WAIT_1:
         states.enter(socket.w, _FIN_WAIT_2)
+        closing.start_timers(socket, iface.now)
     elif state == _CLOSING:
         time_wait(socket, iface)
     elif state == _LAST_ACK:
@@ -158,5 +163,6 @@ def time_wait(socket, iface):
     states.enter(w, _TIME_WAIT)
     w[_T_RETRANSMIT] = -1
     w[_T_PERSIST] = -1
+    w[_T_LINGER] = -1
     timers.arm(socket, _T_CLOSE, iface.now, socket.time_wait)
     socket.sockets.changed(socket.slot)

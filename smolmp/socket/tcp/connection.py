@@ -9,6 +9,7 @@ from micropython import const
 
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import (
+    closing,
     congestion,
     handshake,
     recovery,
@@ -44,6 +45,7 @@ _DUPACKS = const(48)
 _FIN_AT = const(53)
 _CHALLENGE = const(54)
 _RETRANSMITS = const(58)
+_T_LINGER = const(80)
 _BLOCK_WORDS = const(96)
 
 _CLOSED = const(0)
@@ -53,6 +55,8 @@ _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
 _FIN_WAIT_2 = const(6)
 _CLOSE_WAIT = const(7)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
 _TIME_WAIT = const(10)
 
 _FLAG_NAGLE = const(1)
@@ -61,6 +65,9 @@ _FLAG_RESET = const(128)
 _FLAG_HOLD_SYN = const(256)
 _FLAG_CLOSE = const(1024)
 _FLAG_KEEP_ALIVE_SET = const(2048)
+_FLAG_MINSHALL = const(16384)
+_FLAG_DEAF = const(32768)
+_FLAGS_KEPT = const(1 | 256 | 16384)  # what the program set, for one connection after another
 
 _TCP = const(6)
 _CUBIC = const(2)
@@ -74,7 +81,9 @@ class Connection:
     # Of the class until they are set: what few programs set costs no memory.
     keep_alive_interval = 0
     keep_alive_count = 9
-    stamped = 0  # the interface's second in which a timestamp was last accepted
+    linger = None
+    fin_wait_2 = 60000
+    quick_acks = 16
 
     def __init__(self, rx=4096, tx=4096, holes: int = 4, timestamps: bool = False):
         self.rx_buffer = bytearray(rx) if isinstance(rx, int) else rx
@@ -89,7 +98,7 @@ class Connection:
         self.w[_RX] = capacity
         self.w[_TX] = len(self.tx_buffer)
         self.w[_HOPS] = 64
-        self.w[_FLAGS] = _FLAG_NAGLE
+        self.w[_FLAGS] = _FLAG_NAGLE | _FLAG_MINSHALL
         self.listener = array("i", bytes(4 * _FLOW_WORDS))
         self.board = scoreboard.new(len(self.tx_buffer))
         self.controller = _CUBIC
@@ -103,6 +112,8 @@ class Connection:
         self.passive = False
         self.pool = None  # the Listener it belongs to
         self.timestamps = timestamps
+        self.stamped = 0  # the interface's second in which a timestamp was last accepted
+        self.lingering = False  # it was close(), not shutdown(), that closed
         self.ip_header = 20
         self.timeout = 0
         self.ack_delay = 10
@@ -129,6 +140,7 @@ class Connection:
 
     dispatch = transmit.dispatch
     on_timer = timers.on_timer
+    on_linger = closing.on_timer
     on_timeout = recovery.on_timeout
     on_listen = handshake.listen
 
@@ -150,12 +162,14 @@ class Connection:
         for i in range(_SND_UNA, _FLAGS):
             if i != _RX and i != _TX:
                 w[i] = 0
-        w[_FLAGS] &= _FLAG_NAGLE | _FLAG_HOLD_SYN
+        w[_FLAGS] &= _FLAGS_KEPT
         timers.reset(self)
         for i in range(_DUPACKS, _BLOCK_WORDS):
             w[i] = 0
         w[_FIN_AT] = -1
         w[_CHALLENGE] = -1
+        w[_T_LINGER] = -1
+        self.lingering = False
         w[_TS_RECENT] = 0  # a SYN echoes none (RFC 7323 3.2)
         states.enter(w, state)
         w[_MSS_OUT] = 536
@@ -184,7 +198,7 @@ class Connection:
     def release(self, state: int = _CLOSED):
         """To CLOSED: out of the demux, no timer left. What was received stays readable."""
         states.enter(self.w, state)
-        self.w[_FLAGS] &= _FLAG_NAGLE | _FLAG_HOLD_SYN
+        self.w[_FLAGS] &= _FLAGS_KEPT
         self.w[_TX + 2] = 0
         self.w[_SND_NXT] = 0
         self.w[_SND_MAX] = 0
@@ -219,6 +233,8 @@ class Connection:
         w = self.w
         state = w[_STATE]
         told = _SYN_RECEIVED <= state <= _CLOSE_WAIT
+        if (state == _CLOSING or state == _LAST_ACK) and w[_TX + 2]:
+            told = True  # text is lost: for RFC 9293 that still is FIN-WAIT-1 or CLOSE-WAIT
         stamps = w[_FLAGS] & _FLAG_TIMESTAMPS  # the RST carries one too (RFC 7323 3.2)
         if told:
             advance(w, _SND_UNA, w[_SND_MAX])  # the RST's SEQ is SND.NXT (RFC 9293 3.10.5)
@@ -266,7 +282,9 @@ class Connection:
     def may_recv(self) -> bool:
         """The peer's half is open, or some of what came is still unread."""
         state = self.w[_STATE]
-        return _ESTABLISHED <= state <= _FIN_WAIT_2 or self.w[_RX + 2] != 0
+        if self.w[_RX + 2]:
+            return True
+        return _ESTABLISHED <= state <= _FIN_WAIT_2 and not self.w[_FLAGS] & _FLAG_DEAF
 
     def can_send(self) -> bool:
         """send() would take at least one octet."""
@@ -293,12 +311,21 @@ class Connection:
         return self.w[_RETRANSMITS]
 
     @property
-    def nagle(self) -> bool:
-        """Gather small writes while data is in flight (RFC 9293 3.7.4); on by default."""
-        return self.w[_FLAGS] & _FLAG_NAGLE != 0
+    def nagle(self):
+        """When a segment that is not full has to wait: True, while anything is in flight (RFC 9293
+        3.7.4); "minshall", the default, while another small one is; False: never.
+
+        Minshall's way keeps the number of small segments down as well, but the end of a long write
+        does not wait for the ACK of its beginning, which the peer may delay. Linux does likewise.
+        """
+        flags = self.w[_FLAGS]
+        return "minshall" if flags & _FLAG_MINSHALL else flags & _FLAG_NAGLE != 0
 
     @nagle.setter
     def nagle(self, on):
+        if on not in (True, False, "minshall"):
+            raise OSError(EINVAL)
+        self._flag(_FLAG_MINSHALL, on == "minshall")
         self._flag(_FLAG_NAGLE, on)
 
     @property

@@ -46,6 +46,7 @@ _MAX_WND = const(56)
 
 _ESTABLISHED = const(4)
 _FLAG_TIMESTAMPS = const(4)
+_FLAG_DEAF = const(32768)
 _ACK_BIT = const(16)
 _LEAST_IPV4 = const(0x45)
 _RX_NET = const(16)  # where the IP header stands in iface.rx
@@ -186,7 +187,8 @@ class Express:
 
     def arm(self, iface, socket):
         """The segment in iface.rx, for `socket`, went the long way: the next ones may be alike."""
-        if socket.w[_STATE] != _ESTABLISHED or socket.assembler_used:
+        w = socket.w
+        if w[_STATE] != _ESTABLISHED or socket.assembler_used or w[_FLAGS] & _FLAG_DEAF:
             self.socket = None
         elif iface.rx[_RX_NET] == _LEAST_IPV4:
             self.socket = socket

@@ -30,6 +30,9 @@ _BACKOFF = const(45)
 _RTT_AT = const(46)
 _RECOVER = const(49)
 _MAX_WND = const(56)
+_TEXT_AT = const(86)
+_LONG_AGO = const(100000)  # more than any RTO
+_WRAP = const(0x3FFFFFFF)
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
 _FLAG_SACK = const(2)
@@ -163,8 +166,9 @@ def _syn_acknowledged(socket, iface):
     w[_T_RETRANSMIT] = -1
     w[_T_CLOSE] = -1
     states.enter(w, _ESTABLISHED)
+    w[_TEXT_AT] = (now - _LONG_AGO) & _WRAP
     timers.heard(socket, now)
     timers.start_keep_alive(socket, now)
     socket.sockets.changed(socket.slot)
     if w[_FLAGS] & _FLAG_CLOSE:
-        socket.close()
+        socket.close_half()

@@ -49,6 +49,7 @@ _TS_LAST = const(35)
 _TIMER = const(36)
 _T_PERSIST = const(39)
 _TIMERS = const(5)
+_T_LINGER = const(80)
 _UNACKED = const(50)
 _HEARD = const(51)
 _FIN_AT = const(53)
@@ -357,8 +358,10 @@ def earliest(block, now: int) -> int:
     best = 0 - 1
     least = 0x3FFFFFFF
     i = _TIMER
-    while i < _TIMER + _TIMERS:
+    while i <= _TIMER + _TIMERS:
         t = w[i]
+        if i == _TIMER + _TIMERS:
+            t = w[_T_LINGER]
         # A stopped timer is -1: on 64-bit words an unsigned load shows it as 0xffffffff.
         if not ((t >> 31) & 1):
             d = (t - now) & 0x3FFFFFFF

@@ -13,6 +13,7 @@ from smolmp.siphash import halfsiphash
 _LPORT = const(2)
 _REMOTE_END = const(12)
 _SND_UNA = const(15)
+_SND_MAX = const(18)
 _TS_CLOCK = const(34)
 _HASH = const(6)
 _CLOCK = const(7)  # ms since construction, modulo 2**32
@@ -52,6 +53,29 @@ def slow_clock(iface) -> int:
     """Counts every 2**16 ms, modulo 2**16."""
     _advance(iface.secret, iface.now)
     return _slow(iface.secret)
+
+
+@micropython.viper
+def _outrun(secret: ptr32, block: ptr32):
+    d = block[_SND_UNA] + block[_SND_MAX] - secret[_HASH] - secret[_CLOCK] * _TICKS_A_MS
+    if (d >> 31) & 1 == 0:
+        # In two pieces: the distance may have 31 bits.
+        ms = (d & 0x3FFFFFFF) // _TICKS_A_MS + 1
+        if (d >> 30) & 1:
+            ms += 0x40000000 // _TICKS_A_MS + 1
+        secret[_CLOCK] = secret[_CLOCK] + ms
+
+
+def outrun(iface, w):
+    """Move the clock on, if need be, so that the next ISS of these ends is beyond SND.NXT.
+
+    A connection that sent more than 250 KB a second was faster than the clock; one that follows
+    it shall begin above (RFC 1122 4.2.2.13, RFC 6191 2).
+    """
+    secret = iface.secret
+    _advance(secret, iface.now)
+    halfsiphash(secret, w, _LPORT, _REMOTE_END)
+    _outrun(secret, w)
 
 
 @micropython.viper

@@ -12,6 +12,7 @@ from micropython import const
 from smolmp.counters import count
 from smolmp.socket.tcp import states, timers
 from smolmp.socket.tcp.acknowledge import acknowledge, acknowledged, time_wait
+from smolmp.socket.tcp.closing import discard, reopen, unheard
 from smolmp.socket.tcp.handshake import open_passively, syn_sent
 from smolmp.socket.tcp.kernels import advance, predict, relate, take
 from smolmp.socket.tcp.replies import answer, answer_invalid, challenge
@@ -34,7 +35,11 @@ _FLAGS = const(32)
 _T_ACK = const(37)
 _T_CLOSE = const(40)
 _UNACKED = const(50)
+_RTO = const(44)
 _FIN_AT = const(53)
+_QUICK = const(85)  # full segments that are still acknowledged one by one
+_TEXT_AT = const(86)  # when a full segment last came
+_WRAP = const(0x3FFFFFFF)
 
 _LISTEN = const(1)
 _SYN_SENT = const(2)
@@ -49,6 +54,7 @@ _TIME_WAIT = const(10)
 
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_ACK_NOW = const(8)
+_FLAG_DEAF = const(32768)
 
 _FIN = const(1)
 _SYN = const(2)
@@ -77,7 +83,7 @@ def segment_arrives(socket, iface):
         if stale and refuse(socket, iface, stale):
             return
         socket.stamped = iface.seconds
-    if state == _ESTABLISHED and not socket.assembler_used:
+    if state == _ESTABLISHED and not socket.assembler_used and not flags & _FLAG_DEAF:
         code = predict(record, w, iface.now)
         if code:
             _expected(socket, iface, code)
@@ -86,6 +92,11 @@ def segment_arrives(socket, iface):
         syn_sent(socket, iface)
         return
     control = record[_CONTROL]
+    if state == _TIME_WAIT and control & (_SYN | _ACK_BIT) == _SYN:
+        slot = reopen(socket, iface)
+        if slot >= 0:
+            segment_arrives(socket.sockets.objects[slot], iface)
+            return
     if not _acceptable(socket, iface):
         return
     if control & _RST:
@@ -101,7 +112,11 @@ def segment_arrives(socket, iface):
     if not acknowledge(socket, iface):
         return
     if record[_LENGTH] or control & _FIN:
-        _receive(socket, iface)
+        if not flags & _FLAG_DEAF:
+            _receive(socket, iface)
+        elif not unheard(socket, iface):
+            _receive(socket, iface)
+            discard(socket)
 
 
 @micropython.native
@@ -258,12 +273,25 @@ def _take(socket, n):
 
 @micropython.native
 def schedule_ack(socket, iface):
-    """RFC 9293 3.8.6.3: at once for every second full segment, else within ack_delay."""
+    """RFC 9293 3.8.6.3: at once for every second full segment, else within ack_delay.
+
+    When a connection, or a flight after a pause, begins, every full segment is acknowledged: the
+    sender's window grows by ACKs. Small ones are not: an answer of the program is to take theirs.
+    """
     w = socket.w
-    if w[_UNACKED] > w[_MSS_OUT] or not socket.ack_delay or w[_FLAGS] & _FLAG_ACK_NOW:
+    n = w[_UNACKED]
+    if n >= w[_MSS_OUT]:
+        now = iface.now
+        if ((now - w[_TEXT_AT]) & _WRAP) > w[_RTO]:
+            w[_QUICK] = socket.quick_acks
+        w[_TEXT_AT] = now
+        if n == w[_MSS_OUT] and w[_QUICK]:
+            w[_QUICK] -= 1
+            n += 1
+    if n > w[_MSS_OUT] or not socket.ack_delay or w[_FLAGS] & _FLAG_ACK_NOW:
         w[_FLAGS] |= _FLAG_ACK_NOW
         socket.sockets.mark(socket.slot)
-    elif w[_UNACKED] and w[_T_ACK] < 0:
+    elif n and w[_T_ACK] < 0:
         timers.arm(socket, _T_ACK, iface.now, socket.ack_delay)
 
 

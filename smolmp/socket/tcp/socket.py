@@ -10,8 +10,9 @@ from micropython import const
 
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import states, transmit
+from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR, stop_reading
 from smolmp.socket.tcp.connection import Connection
-from smolmp.socket.tcp.numbers import port_offset
+from smolmp.socket.tcp.numbers import outrun, port_offset
 from smolmp.storage.kernels import ring_discard, ring_read, ring_write
 
 _PROTO = const(1)
@@ -35,9 +36,13 @@ _FIN_WAIT_1 = const(5)
 _FIN_WAIT_2 = const(6)
 _CLOSE_WAIT = const(7)
 _LAST_ACK = const(9)
+_TIME_WAIT = const(10)
 
+_FLAG_TIMESTAMPS = const(4)
 _FLAG_RESET = const(128)
 _FLAG_CLOSE = const(1024)
+_FLAG_DEAF = const(32768)
+_FLAG_CLOSED = const(65536)
 
 _TCP = const(6)
 _EPIPE = const(32)  # not in every port's errno
@@ -98,6 +103,8 @@ class Socket(Connection):
             raise OSError(_EISCONN)
         if self.sockets is None:
             raise OSError(ENOTCONN)
+        if w[_STATE] == _TIME_WAIT:
+            outrun(iface, w)  # in case it is to the same end again
         self.forget()
         endpoint.clear_address(w, _REMOTE)
         endpoint.set_local(w, local)
@@ -180,7 +187,41 @@ class Socket(Connection):
         return ring_read(self.rx_buffer, w, _RX, 0, buf, 0, n)
 
     def close(self):
-        """Send no more: a FIN follows what is queued. Receiving goes on until the peer's FIN."""
+        """Send no more: a FIN follows what is queued. Receiving goes on until the peer's FIN.
+
+        With `linger` of 0 the connection is reset instead, with one of n ms it is reset when the
+        peer has not acknowledged everything by then.
+        """
+        if self.linger is not None:
+            if self.linger == 0:
+                self.abort(0)
+                return
+            self.lingering = True
+            self.w[_FLAGS] |= _FLAG_CLOSED
+        self.close_half()
+
+    def shutdown(self, how: int):
+        """End one half of the connection, or both.
+
+        tcp.SHUT_WR: as close(), without lingering. tcp.SHUT_RD: nobody will read any more. What is
+        unread and what comes is discarded; recv() tells of the end of the stream. With both halves
+        ended, text that comes (or was not read) is answered by an RST, and a peer that does not
+        end its half in `fin_wait_2` ms is forgotten. OSError: EINVAL, ENOTCONN.
+        """
+        if not SHUT_RD <= how <= SHUT_RDWR:
+            raise OSError(EINVAL)
+        if self.w[_STATE] < _SYN_RECEIVED:
+            raise OSError(ENOTCONN)
+        if how == SHUT_RDWR and self.w[_RX + 2]:
+            self.abort()  # what came was not read: the peer shall know (RFC 1122 4.2.2.13)
+            return
+        if how != SHUT_RD:
+            self.close_half()
+        if how != SHUT_WR:
+            stop_reading(self)
+
+    def close_half(self):
+        """Send no more (RFC 9293 3.10.4), however that is meant."""
         w = self.w
         state = w[_STATE]
         if state == _LISTEN or state == _SYN_SENT:
@@ -217,6 +258,8 @@ class Socket(Connection):
             slot = self.sockets.find(w)
             if slot < 0 or not self.sockets.objects[slot].w[_RPORT]:
                 return
+            if tries == 1 and self._take_over(iface, self.sockets.objects[slot]):
+                return
         self._refuse(EADDRINUSE)
 
     def _refuse(self, errno):
@@ -224,6 +267,20 @@ class Socket(Connection):
         endpoint.clear_address(self.w, _REMOTE)
         self.w[_LPORT] = self.w[_RPORT] = 0
         raise OSError(errno)
+
+    def _take_over(self, iface, other):
+        """May we follow the connection of `other`, which is in TIME-WAIT?
+
+        With timestamps: what is old will be known by them (RFC 6191 and RFC 7323 5 from the
+        other side). Its peer is told by our SYN, whose sequence number is beyond the old ones.
+        """
+        if other.w[_STATE] != _TIME_WAIT or not other.w[_FLAGS] & _FLAG_TIMESTAMPS:
+            return False
+        if not self.timestamps:
+            return False
+        outrun(iface, other.w)
+        other.release()
+        return True
 
     def _cannot_send(self, state):
         if self.error:
@@ -237,7 +294,7 @@ class Socket(Connection):
         if self.error:
             raise OSError(self.error)
         if _SYN_SENT <= state <= _FIN_WAIT_2:
-            return None
+            return end if self.w[_FLAGS] & _FLAG_DEAF else None
         if state == _LISTEN or state == _CLOSED and not self.w[_RPORT]:
             raise OSError(ENOTCONN)
         return end

@@ -26,6 +26,7 @@
     CLOSING       RST, abort(), no answer                         CLOSED
     LAST-ACK      ACK of our FIN, RST, abort(), no answer         CLOSED
     TIME-WAIT     time, listen(), connect(), abort()              CLOSED
+    TIME-WAIT     a newer SYN, where the socket had listened      LISTEN
 
 A segment may take two steps: the third ACK with a FIN on it, the FIN that acknowledges ours.
 A Listener keeps connections in SYN-RECEIVED without a socket (passive.py); that of its pool which

@@ -1,5 +1,5 @@
 """The clocks of a connection: retransmission (RFC 6298), persist, keep-alive, user timeout,
-delayed ACK and TIME-WAIT.
+delayed ACK and TIME-WAIT, and how long a program that closed waits (closing.py).
 
 Each is a word that holds its deadline or -1. The socket set knows one deadline per socket, never
 later than the earliest of them; moving a timer further away does not bother the set, which wakes
@@ -30,6 +30,7 @@ _RTT_AT = const(46)
 _HEARD = const(51)
 _PROGRESS = const(52)
 _PROBES = const(55)
+_T_LINGER = const(80)
 _RTT_REST = const(87)  # of SRTT's and RTTVAR's divisions, 10 bits each
 
 _ESTABLISHED = const(4)
@@ -66,6 +67,7 @@ def reset(socket):
     w = socket.w
     for timer in range(_T_RETRANSMIT, _T_SET + 1):
         w[timer] = -1
+    w[_T_LINGER] = -1
     w[_SRTT] = 0
     w[_RTTVAR] = 0
     w[_RTO] = _RTO_INITIAL
@@ -176,6 +178,8 @@ def on_timer(socket, iface):
         socket.sockets.mark(socket.slot)
     if _due(w, _T_CLOSE, now):
         _close_timer(socket, now)
+    if _due(w, _T_LINGER, now):
+        socket.on_linger()
     if _due(w, _T_RETRANSMIT, now):
         socket.on_timeout(iface)
     if _due(w, _T_PERSIST, now):

@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import recovery, scoreboard, timers
+from smolmp.socket.tcp import closing, recovery, scoreboard, timers
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.storage.kernels import ring_read_sum
@@ -37,6 +37,7 @@ _PROGRESS = const(52)
 _MAX_WND = const(56)
 _RETRANSMITS = const(58)
 _LIMIT = const(62)
+_SMALL = const(84)
 
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -60,7 +61,11 @@ _FLAG_KEEP_ALIVE_SET = const(2048)
 _FLAG_TAIL = const(4096)
 _FLAG_FORCE = const(8192)
 
-_FLAGS_TO_SEND = const(8 | 16 | 32 | 64 | 2048 | 4096)  # what dispatch() looks at
+_FLAG_MINSHALL = const(16384)
+_FLAG_CLOSED = const(65536)
+
+_FLAGS_RARE = const(2048 | 65536)  # what the program set
+_FLAGS_TO_SEND = const(8 | 16 | 32 | 64 | 2048 | 4096 | 65536)  # what dispatch() looks at
 
 _FIN = const(1)
 _SYN = const(2)
@@ -98,9 +103,12 @@ def dispatch(socket, iface):
         if flags & _FLAG_RESET:
             return _send_reset(socket, iface)
         return _IDLE
-    if flags & _FLAG_KEEP_ALIVE_SET:
-        w[_FLAGS] = flags & ~_FLAG_KEEP_ALIVE_SET
-        timers.start_keep_alive(socket, iface.now)
+    if flags & _FLAGS_RARE:
+        w[_FLAGS] = flags & ~_FLAGS_RARE
+        if flags & _FLAG_KEEP_ALIVE_SET:
+            timers.start_keep_alive(socket, iface.now)
+        if flags & _FLAG_CLOSED:
+            closing.start_timers(socket, iface.now)
     if flags & (_FLAG_RESEND | _FLAG_TAIL):
         position = recovery.resend(w, socket.board, flags)
         if position >= 0:
@@ -179,6 +187,8 @@ def sendable(socket, iface, position):
     if n == mss or fin and n == queued:
         return n
     if n == queued and (position == 0 or not w[_FLAGS] & _FLAG_NAGLE):
+        return n
+    if n == queued and w[_FLAGS] & _FLAG_MINSHALL and w[_SMALL] == 0:
         return n
     if n < queued and n + n >= w[_MAX_WND]:
         return n
@@ -300,6 +310,8 @@ def _send_data(socket, iface, position, n):
     emit(iface.tx, w, position, header, n, control, announce(w), acc)
     code = _send(iface, w, start + n)
     if code == _SENT:
+        if n < w[_MSS_OUT] and end > w[_SND_MAX]:
+            w[_SMALL] = end
         _sent(socket, iface, position, end)
     return code
 

@@ -313,7 +313,7 @@ def test_time_wait_is_not_prolonged_by_other_segments():
     p.nothing()
     p.send("A", 1, 2, b"x")
     p.expect("A", 2, 2)
-    p.send("S", 70000)
+    p.send("S", -70000)
     p.expect("A", 2, 2)
     p.send("A", 2, 2, b"text behind the FIN")
     p.nothing()

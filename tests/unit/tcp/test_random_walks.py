@@ -63,6 +63,8 @@ class Model:
 
     def abort(self):
         self.reset = self.state in RECEIVES + ("SYN-RECEIVED", "CLOSE-WAIT")
+        if self.state in ("CLOSING", "LAST-ACK") and self.una <= self.queued:
+            self.reset = True  # text is lost: RFC 9293 would not have sent the FIN yet
         self.state = "CLOSED"
 
     # Segments.

@@ -37,9 +37,9 @@ CALL = 9
 # from an age ago ("age"); four octets of text or none. "+": they can be read.
 SEGMENTS = """
                      C     L     SS    SR    SA    E     F1    F2    CW    CG    LA    TW
-S  0      -          =:RA  SR:SA SR:SA L:-   =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A
+S  0      -          =:RA  SR:SA SR:SA L:-   =:A   =:A   =:A   =:A   =:A   =:A   =:A   SR:SA
 S  -1     -          =:RA  SR:SA SR:SA =:SA  =:SA  =:A   =:A   =:A   =:A   =:A   =:A   =:A
-S  edge   -          =:RA  SR:SA SR:SA =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A
+S  edge   -          =:RA  SR:SA SR:SA =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A   SR:SA
 SA -1     all        =:R   =:R   E:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A
 SA 0      more       =:R   =:R   =:R   L:-   =:A   =:A   =:A   =:A   =:A   =:A   =:A   =:A
 A  0      all        =:R   =:R   =:-   E:-   E:-   =:-   F2:-  =:-   =:-   TW:-  C:-   =:-
@@ -88,7 +88,7 @@ time     =:     =:     C:     L:     C:RA   =:     C:RA   =:     =:     C:     C
 # tests/harness/test_conformance.py compares.
 WAYS = """
 C>L C>SS L>C L>SR SS>C SS>SR SS>E SR>L SR>C SR>E E>F1 E>CW E>C F1>F2 F1>CG F1>C F2>TW F2>C
-CW>LA CW>C CG>TW CG>C LA>C TW>C
+CW>LA CW>C CG>TW CG>C LA>C TW>C TW>L
 """
 CLOSED_BY_PEER = ("CW", "CG", "TW")
 ISNS = ((0, 1), (0x7FFFFFFE, 0xFFFFFFFD), (0xFFFFFFFE, 0x7FFFFFFE))  # the peer's, ours

@@ -243,6 +243,90 @@ def test_keep_alive_gives_up_after_the_user_timeout():
     assert s.state == "CLOSED" and s.error == ETIMEDOUT
 
 
+def test_keep_alive_interval_and_count():
+    p = Peer()
+    s = p.established()
+    assert s.keep_alive_interval == 0 and s.keep_alive_count == 9
+    s.keep_alive = 60000
+    s.keep_alive_interval = 2000
+    s.keep_alive_count = 3
+    p.poll()
+    p.pass_time(59999)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 0, 1)
+    for _ in range(2):
+        p.pass_time(1999)
+        p.nothing()
+        p.pass_time(1)
+        p.expect("A", 0, 1)
+    p.pass_time(1999)
+    assert s.state == "ESTABLISHED"
+    p.pass_time(1)
+    p.expect("RA", 1, 1)
+    assert s.state == "CLOSED" and s.error == ETIMEDOUT
+
+
+def test_keep_alive_answered_in_the_middle():
+    """An answer ends the row of probes; the next one begins after the idle time."""
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 60000
+    s.keep_alive_interval = 2000
+    s.keep_alive_count = 3
+    p.poll()
+    p.pass_time(60000)
+    p.pass_time(2000)
+    assert len(p.drain()) == 2
+    p.send("A", 1, 1)
+    p.pass_time(59999)
+    p.nothing()
+    p.pass_time(1)
+    p.expect("A", 0, 1)
+    for _ in range(2):
+        p.pass_time(2000)
+        p.expect("A", 0, 1)
+    p.pass_time(2000)
+    assert s.state == "CLOSED"
+
+
+def test_keep_alive_interval_when_it_is_not_set():
+    """75 s, as everywhere, or the idle time if that is shorter."""
+    for idle, interval in ((7200000, 75000), (20000, 20000)):
+        p = Peer()
+        s = p.established()
+        s.keep_alive = idle
+        p.poll()
+        p.pass_time(idle)
+        p.expect("A", 0, 1)
+        p.pass_time(interval - 1)
+        p.nothing()
+        p.pass_time(1)
+        p.expect("A", 0, 1)
+
+
+def test_keep_alive_waits_while_something_else_asks():
+    """Data in flight, or a window probe, is question enough (RFC 1122 4.2.3.6)."""
+    p = Peer()
+    s = p.established()
+    s.keep_alive = 1000
+    s.send(b"abc")
+    p.poll()
+    p.drain()
+    for _ in range(40):
+        p.pass_time(1000)
+        assert all(g.payload == b"abc" for g in p.drain())
+    p.send("A", 1, 4, window=0)
+    s.send(b"d")
+    p.poll()
+    for _ in range(40):
+        p.pass_time(1000)
+        for g in p.drain():
+            assert g.payload == b"d"
+            p.send("A", 1, 4, window=0)
+    assert s.state == "ESTABLISHED"
+
+
 def test_keep_alive_can_be_stopped():
     p = Peer()
     s = p.established()
@@ -342,6 +426,54 @@ def test_every_second_full_segment_is_acknowledged():
     p.expect("A", 1, seq + 1001)
     p.pass_time(100)
     p.nothing()
+
+
+def test_full_segments_are_acknowledged_at_once_in_the_beginning():
+    """The sender's slow start lives on ACKs: the first 16, and again after a pause, as Linux."""
+    p = Peer()
+    s = p.established(rx=60000, mss=1000)
+    assert type(s).quick_acks == 16
+    s.quick_acks = 16
+    seq = 1
+    for pause in (0, 1):
+        for _ in range(16):
+            p.send("A", seq, 1, bytes(1000))
+            seq += 1000
+            p.expect("A", 1, seq)
+            p.pass_time(20)
+        for _ in range(3):
+            p.send("A", seq, 1, bytes(1000))
+            p.nothing()
+            p.send("A", seq + 1000, 1, bytes(1000))
+            seq += 2000
+            p.expect("A", 1, seq)
+        s.recv(60000)
+        p.poll()
+        p.drain()
+        p.pass_time(s.w[44] + 1)
+        p.drain()
+
+
+def test_small_segments_are_never_acknowledged_at_once():
+    """The program's answer is to take the ACK along."""
+    p = Peer()
+    s = p.established(rx=60000, mss=1000)
+    s.quick_acks = 16
+    p.send("A", 1, 1, b"request")
+    p.nothing()
+    s.send(b"answer")
+    p.poll()
+    p.expect("PA", 1, 8, b"answer")
+
+
+def test_quick_acks_can_be_switched_off():
+    p = Peer()
+    s = p.established(rx=60000, mss=1000)
+    s.quick_acks = 0
+    p.send("A", 1, 1, bytes(1000))
+    p.nothing()
+    p.pass_time(10)
+    p.expect("A", 1, 1001)
 
 
 def test_one_ack_for_what_comes_in_one_poll():
