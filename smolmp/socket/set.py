@@ -100,11 +100,11 @@ def count_bits(bits: ptr32, words: int) -> int:
 class SocketSet:
     """Sockets polled together.
 
-    `capacity`: slots made at once; add() doubles them when they are used up (up to 4096).
+    `capacity`: slots made at once; add() doubles them when they are used up, up to `limit`.
     `seed`: keys the demux hash, so that nobody outside can aim at one chain of it.
     """
 
-    def __init__(self, capacity: int = 8, seed: int = 0):
+    def __init__(self, capacity: int = 8, seed: int = 0, limit: int = 4096):
         self.objects = []  # slot -> socket or None
         self.raw = []  # the sockets whose `kind` is "raw" / "icmp"
         self.icmp = []
@@ -120,6 +120,7 @@ class SocketSet:
         self._seed = seed
         self._count = 0
         self._words = 0
+        self.limit = limit  # as many sockets and no more: add() raises OverflowError
         self.earliest = -1  # the earliest of them, -1: there is none
         self.express = None  # TCP's express lane, once there is a TCP socket
         self.turn = 0  # where the next egress begins
@@ -128,7 +129,7 @@ class SocketSet:
 
     def _grow(self, slots: int):
         if slots > 1 << _SLOT_BITS:
-            raise OverflowError("too many sockets")
+            raise ValueError("more than 4096 sockets")
         extra = slots - self.slots
         table = demux.new_table(slots, self._seed)
         demux.copy_bindings(self.table, table)
@@ -156,11 +157,14 @@ class SocketSet:
     # What the application calls.
 
     def add(self, socket):
-        """Take `socket` in and return it. ValueError if it is in a set already."""
+        """Take `socket` in and return it. ValueError if it is in a set already, OverflowError if
+        that would be more than `limit`."""
         if socket.sockets is not None:
             raise ValueError("socket is in a set already")
+        if self._count >= self.limit:
+            raise OverflowError("too many sockets")
         if self._count == self.slots:
-            self._grow(2 * self.slots)
+            self._grow(min(2 * self.slots, 1 << _SLOT_BITS))
         slot = self.objects.index(None)
         self.objects[slot] = socket
         self._count += 1

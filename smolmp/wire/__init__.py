@@ -30,10 +30,12 @@ frame's buffer. A word is valid only when the parser that sets it has returned _
     transport   23 _PAYLOAD  its data          24 _LENGTH   bytes of them
     tcp         25 _SEQ                        26 _ACK
                 27 _CONTROL  flag bits         28 _WINDOW   as in the header, not scaled
-                29 _OPTIONS  seen: 1 MSS, 2 scale, 4 SACK permitted, 8 SACK, 16 timestamps
+                29 _OPTIONS  seen: 1 MSS, 2 scale, 4 SACK permitted, 8 SACK, 16 timestamps,
+                    32 user timeout
                 30 _MSS                        31 _SCALE    0..14
                 32 _TSVAL                      33 _TSECR
                 34 _SACKS    number of blocks  35 _SACK     (left, right) x 4
+                53 _USER_TIMEOUT  16 bits, as in the option
     icmpv4      43 _TYPE                       44 _CODE
                 45 _ICMP_ID                    46 _ICMP_SEQ the two halves behind the checksum
     arp         47 _OPERATION  1 request, 2 reply; sender _REMOTE, target _LOCAL

@@ -1,4 +1,4 @@
-"""The TCP header: RFC 9293 3.1; options RFC 7323 (scale, timestamps), RFC 2018 (SACK).
+"""The TCP header: RFC 9293 3.1; options RFC 7323 (scale, timestamps), 2018 (SACK), 5482 (timeout).
 
      0 source port    2 destination port    4 sequence number    8 acknowledgment number
     12 header length (high 4 bits)         13 flags             14 window
@@ -27,6 +27,7 @@ SCALE = const(2)
 SACK_PERMITTED = const(4)
 SACK = const(8)
 TIMESTAMPS = const(16)
+USER_TIMEOUT = const(32)
 
 _FAMILY = const(0)
 _LPORT = const(2)
@@ -44,6 +45,7 @@ _TSVAL = const(32)
 _TSECR = const(33)
 _SACKS = const(34)
 _SACK = const(35)
+_USER_TIMEOUT = const(53)
 
 _OK = const(0)
 _TRUNCATED = const(-1)
@@ -136,6 +138,9 @@ def parse(frame, off: int, end: int, record, verify: int) -> int:
                 if size != 2:
                     return _MALFORMED
                 seen |= 4
+            elif kind == 28 and size == 4:  # of another length it is ignored (RFC 5482 3)
+                rec[_USER_TIMEOUT] = p[i + 2] << 8 | p[i + 3]
+                seen |= 32
             i += size
     rec[_OPTIONS] = seen
     if verify and int(checksum(frame, off, end, int(pseudo(record, n)))) != 0xFFFF:
@@ -157,6 +162,8 @@ def header_len(options: int, sacks: int) -> int:
         n += 2
     if options & 16:
         n += 10
+    if options & 32:
+        n += 4
     if options & 8:
         n += 2 + 8 * sacks
     return n + 3 & ~3
@@ -216,6 +223,12 @@ def _emit(frame: ptr8, off: int, rec: ptr32, options: int, header: int):
             p[i + 3] = w
             i += 4
             at += 1
+    if options & 32:
+        p[i] = 28
+        p[i + 1] = 4
+        p[i + 2] = rec[_USER_TIMEOUT] >> 8
+        p[i + 3] = rec[_USER_TIMEOUT]
+        i += 4
     if options & 8:
         count = rec[_SACKS] << 1
         p[i] = 5
@@ -238,8 +251,8 @@ def emit(frame, off: int, rec, options: int, end: int) -> int:
     For tools and tests: the stack has faster kernels for its own segments. The payload is
     already there, at off + header_len(options, rec[_SACKS]). The fields and addresses come
     from rec (_LPORT is the source); options: bits as in _OPTIONS, written in the order MSS,
-    scale, SACK permitted, timestamps, SACK, padded with zeros. _MALFORMED: more than 40 bytes
-    of options, or SACK without 1..4 blocks. _TRUNCATED: frame[off:end] is too short.
+    scale, SACK permitted, timestamps, user timeout, SACK, padded with zeros. _MALFORMED: more than
+    40 bytes of options, or SACK without 1..4 blocks. _TRUNCATED: frame[off:end] is too short.
     """
     sacks = rec[_SACKS]
     if options & 8 and not 1 <= sacks <= 4:

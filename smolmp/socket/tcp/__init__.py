@@ -15,10 +15,12 @@ what the connection sends, and its first 12 are the key under which the demux fi
     20, 21  SND.WL1, SND.WL2  42-47   SRTT, RTTVAR, RTO, back-off, the segment being timed
                               48-58   duplicate ACKs, recovery point, octets to acknowledge, ...
                               60-79   cwnd, ssthresh, the right edge cwnd allows; CUBIC, RACK, PRR
+                              80      timer: the program has closed; 81-83 octets both ways
+                              84-87   Nagle's small segment, quick ACKs, RTT remainders
 
-Only four of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1 and SND.WL2, and only kernels
-(kernels.py) touch those: as Python ints they would be allocated on every board. Everything else is
-a distance. SND.NXT and SND.MAX (the highest ever sent) count from SND.UNA, and so do positions in
+Only six of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1, SND.WL2 and where both streams
+began (81, 82), and only kernels (kernels.py) touch those: as Python ints they would be allocated
+on every board. Everything else is a distance. SND.NXT and SND.MAX (the highest ever sent) count from SND.UNA, and so do positions in
 the stream: position p stands in the transmit ring at p, since the ring begins at SND.UNA. RCV.ADV
 counts from RCV.NXT, and out-of-order data is kept behind the receive ring's end, remembered by an
 Assembler in offsets from RCV.NXT. When SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
@@ -29,10 +31,11 @@ Input, one segment (receive.py, the order of RFC 9293 3.10.7.4):
 
     ingress         parse, demux; a segment nobody wants is answered by an RST
     relate          SEG.SEQ - RCV.NXT and SEG.ACK - SND.UNA, as small ints
+    timestamps      PAWS: an old duplicate goes no further (timestamps.py)
     predict         most segments of an open connection: only their ACK and text are left to take
     listen/syn_sent handshake.py
     acceptable?     in the window; else an ACK, a challenge ACK (RFC 5961) or silence
-    RST, SYN        RFC 5961's rules
+    RST, SYN        RFC 5961's rules; replies.py limits what is answered
     acknowledge     acknowledge.py: SND.UNA, SND.WND, round-trip time, duplicate ACKs
     receive         in order: copied once, from the frame into the ring; else to its place behind
     FIN, ACK policy
@@ -59,6 +62,9 @@ The functions that every segment passes are native: bytecode with more than 11 w
 stack would take its frame from the heap at each call, and look for room there.
 
 Time (timers.py): deadlines only; the set wakes the socket when the earliest has come.
+
+The end (closing.py): close() ends our half, shutdown() either; what then takes too long, and how a
+new connection follows one in TIME-WAIT.
 """
 
 # From the bottom upwards: an import inside an import costs C stack, of which a board has 8 KB.
@@ -68,6 +74,7 @@ import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401
 import smolmp.socket.tcp.states  # noqa: F401
 import smolmp.socket.tcp.timers  # noqa: F401
+import smolmp.socket.tcp.statistics  # noqa: F401
 import smolmp.socket.tcp.scoreboard  # noqa: F401
 import smolmp.socket.tcp.burst  # noqa: F401
 import smolmp.socket.tcp.numbers  # noqa: F401
@@ -75,6 +82,7 @@ import smolmp.socket.tcp.closing  # noqa: F401
 import smolmp.socket.tcp.rack  # noqa: F401
 import smolmp.socket.tcp.congestion  # noqa: F401
 import smolmp.socket.tcp.recovery  # noqa: F401
+import smolmp.socket.tcp.user_timeout  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401
 import smolmp.socket.tcp.express  # noqa: F401
 import smolmp.socket.tcp.replies  # noqa: F401

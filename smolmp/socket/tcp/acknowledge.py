@@ -8,7 +8,7 @@ from micropython import const
 
 from smolmp.socket.tcp import closing, recovery, states, timers, transmit
 from smolmp.socket.tcp.congestion import cubic
-from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
+from smolmp.socket.tcp.kernels import acknowledge_to, advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
 from smolmp.socket.tcp.scoreboard import acked
 from smolmp.socket.tcp.timestamps import measure
@@ -22,7 +22,6 @@ _SEG_ACK = const(49)
 _SEG_WND = const(50)
 _SEG_NEWER = const(51)
 _STATE = const(14)
-_SND_UNA = const(15)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
 _SND_WND = const(19)
@@ -41,6 +40,7 @@ _PROGRESS = const(52)
 _MAX_WND = const(56)
 _CWND = const(60)
 _T_LINGER = const(80)
+_OUT_BASE = const(81)
 _SMALL = const(84)  # where the last segment ends that was not full; 0: acknowledged
 _LIMIT = const(62)
 _FIN_WAIT_1 = const(5)
@@ -113,7 +113,9 @@ def acknowledged(socket, iface, n):
             timers.sample(socket, now)
         else:
             w[_RTT_MARK] -= n
-    advance(w, _SND_UNA, n)
+    if fin:
+        advance(w, _OUT_BASE, 1)  # a FIN is no octet
+    acknowledge_to(w, n)
     left = w[_SND_MAX] - n
     w[_SND_MAX] = left
     w[_SND_NXT] = w[_SND_NXT] - n if w[_SND_NXT] > n else 0

@@ -15,6 +15,7 @@ from smolmp.socket.tcp import (
     recovery,
     scoreboard,
     states,
+    statistics,
     timers,
     transmit,
 )
@@ -33,6 +34,8 @@ _STATE = const(14)
 _SND_UNA = const(15)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
+_SND_WND = const(19)
+_RCV_ADV = const(22)
 _RX = const(23)
 _TX = const(26)
 _MSS_OUT = const(29)
@@ -41,11 +44,16 @@ _TS_RECENT = const(33)
 _TS_CLOCK = const(34)
 _TS_LAST = const(35)
 _SRTT = const(42)
+_RTTVAR = const(43)
+_RTO = const(44)
 _DUPACKS = const(48)
 _FIN_AT = const(53)
 _CHALLENGE = const(54)
 _RETRANSMITS = const(58)
+_CWND = const(60)
+_SSTHRESH = const(61)
 _T_LINGER = const(80)
+_OUT_BASE = const(81)
 _BLOCK_WORDS = const(96)
 
 _CLOSED = const(0)
@@ -67,10 +75,12 @@ _FLAG_CLOSE = const(1024)
 _FLAG_KEEP_ALIVE_SET = const(2048)
 _FLAG_MINSHALL = const(16384)
 _FLAG_DEAF = const(32768)
+_FLAG_TELL_TIMEOUT = const(131072)
 _FLAGS_KEPT = const(1 | 256 | 16384)  # what the program set, for one connection after another
 
 _TCP = const(6)
 _CUBIC = const(2)
+_MOST_MS = const(0x20000000)
 _MAX_CAPACITY = const(0x3FFFC000)  # 65535 << 14 (RFC 7323 2.3), in a small int
 
 
@@ -81,6 +91,7 @@ class Connection:
     # Of the class until they are set: what few programs set costs no memory.
     keep_alive_interval = 0
     keep_alive_count = 9
+    timeout_limits = (100000, 86400000)
     linger = None
     fin_wait_2 = 60000
     quick_acks = 16
@@ -116,6 +127,8 @@ class Connection:
         self.lingering = False  # it was close(), not shutdown(), that closed
         self.ip_header = 20
         self.timeout = 0
+        self.agreed_timeout = 0  # ms; what both ends told (user_timeout.py), in its place
+        self._advertised = 0
         self.ack_delay = 10
         self.time_wait = 10000
         self.rto_min = 200
@@ -170,6 +183,7 @@ class Connection:
         w[_CHALLENGE] = -1
         w[_T_LINGER] = -1
         self.lingering = False
+        self.agreed_timeout = 0
         w[_TS_RECENT] = 0  # a SYN echoes none (RFC 7323 3.2)
         states.enter(w, state)
         w[_MSS_OUT] = 536
@@ -238,6 +252,7 @@ class Connection:
         stamps = w[_FLAGS] & _FLAG_TIMESTAMPS  # the RST carries one too (RFC 7323 3.2)
         if told:
             advance(w, _SND_UNA, w[_SND_MAX])  # the RST's SEQ is SND.NXT (RFC 9293 3.10.5)
+            advance(w, _OUT_BASE, w[_SND_MAX])  # without anybody having acknowledged it
         if self.is_open():
             self.error = error
         self.release()
@@ -310,6 +325,34 @@ class Connection:
         """Segments sent again on this connection."""
         return self.w[_RETRANSMITS]
 
+    def stats(self):
+        """What the connection did and what it believes, by name: a new dict.
+
+        Times in ms, all else but the state in octets; retransmissions are segments. What was sent
+        is acknowledged; what is not, is in flight.
+        """
+        w = self.w
+        return {
+            "state": _STATES[w[_STATE]],
+            "received": statistics.octets(w, 1),
+            "sent": statistics.octets(w, 0),
+            "flight": w[_SND_MAX],
+            "retransmissions": w[_RETRANSMITS],
+            "rtt": w[_SRTT] >> 3,
+            "rttvar": w[_RTTVAR] >> 2,
+            "rto": w[_RTO],
+            "cwnd": w[_CWND] if self.controller else None,
+            "ssthresh": w[_SSTHRESH] if self.controller else None,
+            "mss": w[_MSS_OUT],
+            "send_window": w[_SND_WND],
+            "receive_window": w[_RCV_ADV],
+        }
+
+    def memory(self) -> int:
+        """Octets that its buffers and words take, whatever the connection does."""
+        words = len(self.w) + len(self.listener) + len(self.board) + len(self.assembler.words)
+        return len(self.rx_buffer) + len(self.tx_buffer) + 4 * words
+
     @property
     def nagle(self):
         """When a segment that is not full has to wait: True, while anything is in flight (RFC 9293
@@ -335,8 +378,26 @@ class Connection:
 
     @keep_alive.setter
     def keep_alive(self, ms):
+        if not 0 <= ms < _MOST_MS:
+            raise OSError(EINVAL)
         self._keep_alive = ms
         self._flag(_FLAG_KEEP_ALIVE_SET, True)
+
+    @property
+    def advertised_timeout(self) -> int:
+        """The user timeout in ms that the peer is told (RFC 5482), 0: none, nor is it listened to.
+
+        What it tells, the longer of both and within `timeout_limits` (ms), replaces `timeout`.
+        """
+        return self._advertised
+
+    @advertised_timeout.setter
+    def advertised_timeout(self, ms):
+        if not 0 <= ms < _MOST_MS:
+            raise OSError(EINVAL)
+        self._advertised = ms
+        if self.w[_STATE] >= _ESTABLISHED:
+            self._flag(_FLAG_TELL_TIMEOUT, ms)
 
     @property
     def congestion(self) -> str:

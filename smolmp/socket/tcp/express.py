@@ -20,6 +20,7 @@ from micropython import const
 from smolmp.counters import count_many
 from smolmp.socket.tcp.acknowledge import acknowledged
 from smolmp.socket.tcp.receive import schedule_ack
+from smolmp.socket.tcp.statistics import lap
 from smolmp.storage.kernels import ring_write_sum
 
 _OPTIONS = const(29)
@@ -211,6 +212,8 @@ class Express:
         socket = self.socket
         self.taken = 0
         if socket is None or iface is not self.iface or iface.seconds != self.seconds:
+            if socket is not None:
+                lap(socket.w)
             self.socket = None
             self.seconds = iface.seconds
             return iface.device.recv(view)

@@ -5,9 +5,10 @@ from errno import ECONNREFUSED
 from micropython import const
 
 from smolmp.socket.endpoint import copy_words
-from smolmp.socket.tcp import recovery, states, timers
+from smolmp.socket.tcp import recovery, states, statistics, timers
 from smolmp.socket.tcp.kernels import advance, note_window, relate, synchronize
 from smolmp.socket.tcp.replies import reset_stranger
+from smolmp.socket.tcp.user_timeout import learn
 
 _CONTROL = const(27)
 _OPTIONS = const(29)
@@ -40,6 +41,7 @@ _FLAG_TIMESTAMPS = const(4)
 _FLAG_ACK_NOW = const(8)
 _FLAG_SCALE = const(512)
 _FLAG_CLOSE = const(1024)
+_FLAG_TELL_TIMEOUT = const(131072)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
@@ -47,6 +49,7 @@ _OPT_MSS = const(1)
 _OPT_SCALE = const(2)
 _OPT_SACK = const(4)
 _OPT_TIMESTAMPS = const(16)
+_OPT_USER_TIMEOUT = const(32)
 _DEFAULT_MSS = const(536)  # RFC 9293 3.7.1
 _LEAST_MSS = const(48)
 _RTO_AFTER_LOST_SYN = const(3000)  # RFC 6298 5.7
@@ -134,6 +137,8 @@ def _negotiate(socket, iface):
     if options & _OPT_TIMESTAMPS and socket.timestamps:
         flags |= _FLAG_TIMESTAMPS
         mss -= 12
+    if options & _OPT_USER_TIMEOUT:
+        learn(socket, record)
     w[_MSS_OUT] = mss
     w[_MAX_WND] = record[_SEG_WND]
     w[_FLAGS] = flags
@@ -158,6 +163,7 @@ def _syn_acknowledged(socket, iface):
     advance(w, _SND_UNA, 1)
     w[_SND_MAX] = 0
     w[_SND_NXT] = 0
+    statistics.begin(w)
     recovery.opened(socket, now)
     if w[_BACKOFF]:
         w[_RTO] = _RTO_AFTER_LOST_SYN
@@ -166,6 +172,9 @@ def _syn_acknowledged(socket, iface):
     w[_T_RETRANSMIT] = -1
     w[_T_CLOSE] = -1
     states.enter(w, _ESTABLISHED)
+    if socket.advertised_timeout:
+        w[_FLAGS] |= _FLAG_TELL_TIMEOUT
+        socket.sockets.mark(socket.slot)
     w[_TEXT_AT] = (now - _LONG_AGO) & _WRAP
     timers.heard(socket, now)
     timers.start_keep_alive(socket, now)

@@ -50,6 +50,9 @@ _TIMER = const(36)
 _T_PERSIST = const(39)
 _TIMERS = const(5)
 _T_LINGER = const(80)
+_OUT_BASE = const(81)
+_IN_BASE = const(82)
+_LAPS = const(83)
 _UNACKED = const(50)
 _HEARD = const(51)
 _FIN_AT = const(53)
@@ -60,7 +63,7 @@ _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
-_OPT_SACKS = const(8)
+_OPTS_UNUSUAL = const(8 | 32)  # SACK blocks, user timeout
 _OPT_TIMESTAMPS = const(16)
 
 
@@ -141,7 +144,7 @@ def predict(record, block, now: int) -> int:
     a = r[_SEG_ACK]
     if r[_CONTROL] & 0xF7 != _ACK_BIT or r[_SEG_SEQ] != 0 or n > w[_RCV_ADV]:
         return 0
-    if r[_OPTIONS] & _OPT_SACKS:
+    if r[_OPTIONS] & _OPTS_UNUSUAL:
         return 0
     # A negative SEG.ACK has bit 31 set in either word size.
     if (a >> 31) & 1 or a > w[_SND_MAX] or n + a == 0:
@@ -175,6 +178,8 @@ def take(block, n: int):
     w[_RCV_ADV] = w[_RCV_ADV] - n
     w[_RCV_NXT] = w[_RCV_NXT] + n
     w[_UNACKED] = w[_UNACKED] + n
+    if (((w[_RCV_NXT] - w[_IN_BASE]) >> 31) ^ (w[_LAPS] >> 15)) & 1:
+        w[_LAPS] = (w[_LAPS] + 0x8000) & 0x3FFFFFFF
 
 
 @micropython.viper
@@ -197,6 +202,16 @@ def announce(block) -> int:
     if window > w[_RCV_ADV]:
         w[_RCV_ADV] = window
     return field
+
+
+@micropython.viper
+def acknowledge_to(block, n: int):
+    """SND.UNA += n; half laps are noticed on the way (statistics.py)."""
+    w = ptr32(block)
+    w[_SND_UNA] = w[_SND_UNA] + n
+    laps = w[_LAPS]
+    if (((w[_SND_UNA] - w[_OUT_BASE]) >> 31) ^ laps) & 1:
+        w[_LAPS] = (laps & 0x3FFF8000) | ((laps + 1) & 0x7FFF)
 
 
 @micropython.viper

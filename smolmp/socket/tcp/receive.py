@@ -17,11 +17,13 @@ from smolmp.socket.tcp.handshake import open_passively, syn_sent
 from smolmp.socket.tcp.kernels import advance, predict, relate, take
 from smolmp.socket.tcp.replies import answer, answer_invalid, challenge
 from smolmp.socket.tcp.timestamps import paws, refuse
+from smolmp.socket.tcp.user_timeout import learn
 from smolmp.storage.kernels import ring_write
 
 _PAYLOAD = const(23)
 _LENGTH = const(24)
 _CONTROL = const(27)
+_OPTIONS = const(29)
 _SEG_SEQ = const(48)
 _SEG_ACK = const(49)
 
@@ -37,6 +39,7 @@ _T_CLOSE = const(40)
 _UNACKED = const(50)
 _RTO = const(44)
 _FIN_AT = const(53)
+_IN_BASE = const(82)
 _QUICK = const(85)  # full segments that are still acknowledged one by one
 _TEXT_AT = const(86)  # when a full segment last came
 _WRAP = const(0x3FFFFFFF)
@@ -60,6 +63,7 @@ _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
+_OPT_USER_TIMEOUT = const(32)
 
 _COUNT_TCP_RESETS_IN = const(35)
 
@@ -111,6 +115,8 @@ def segment_arrives(socket, iface):
         return
     if not acknowledge(socket, iface):
         return
+    if record[_OPTIONS] & _OPT_USER_TIMEOUT:
+        learn(socket, record)
     if record[_LENGTH] or control & _FIN:
         if not flags & _FLAG_DEAF:
             _receive(socket, iface)
@@ -300,6 +306,7 @@ def _fin_arrives(socket, iface):
     w[_FIN_AT] = -1
     socket.assembler.clear()  # nothing follows a FIN, whatever a peer sent
     socket.assembler_used = False
+    advance(w, _IN_BASE, 1)  # a FIN is no octet
     advance(w, _RCV_NXT, 1)
     if w[_RCV_ADV]:
         w[_RCV_ADV] -= 1

@@ -56,12 +56,16 @@ class Socket(Connection):
 
     `rx`, `tx`: the buffers, a bytearray each or a size in octets; at most 1 GiB - 16 KiB.
     `holes`: ranges of out-of-order data that can be remembered.
-    `timestamps`: offer the timestamps option (RFC 7323).
+    `timestamps`: offer the timestamps option (RFC 7323; timestamps.py says what for).
 
     Plain attributes, in ms, to be set at any time: `timeout` (user timeout: reset the connection
     when nothing that was sent is acknowledged for so long; 0: never), `ack_delay` (0: none),
     `time_wait` (10 s: RFC 9293's 4 minutes would keep a board's few sockets from work),
-    `rto_min` (200 ms; RFC 6298 2.4 asks for 1 s, which no LAN stack follows).
+    `rto_min` (200 ms; RFC 6298 2.4 asks for 1 s, which no LAN stack follows), `linger` (see
+    close(); None: not), `fin_wait_2` (see shutdown(); 0: for ever), `keep_alive_interval` (between
+    unanswered probes; 0: 75 s, or `keep_alive` if that is less). Counts: `keep_alive_count` (9
+    unanswered probes end the connection), `quick_acks` (16 full segments are acknowledged without
+    delay in the beginning and after a pause).
 
     A socket works once it is in a SocketSet. Calls that can't go on now return None, as
     MicroPython streams do; errors are OSError with an errno.

@@ -78,8 +78,9 @@ def reset(socket):
 
 def guard(socket, now):
     """Run the user timeout while an answer is awaited (RFC 9293 3.8.3)."""
-    if socket.timeout and socket.w[_T_CLOSE] < 0:
-        arm(socket, _T_CLOSE, now, socket.timeout)
+    timeout = socket.agreed_timeout or socket.timeout
+    if timeout and socket.w[_T_CLOSE] < 0:
+        arm(socket, _T_CLOSE, now, timeout)
 
 
 def start_persist(socket, now):
@@ -244,7 +245,7 @@ def _close_timer(socket, now):
     if w[_STATE] == _TIME_WAIT:
         socket.release()
         return
-    timeout = socket.timeout
+    timeout = socket.agreed_timeout or socket.timeout
     waiting = w[_SND_MAX] or w[_PROBES] or w[_T_PERSIST] >= 0
     if not timeout or not waiting:
         return

@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import closing, recovery, scoreboard, timers
+from smolmp.socket.tcp import closing, recovery, scoreboard, timers, user_timeout
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.storage.kernels import ring_read_sum
@@ -63,9 +63,10 @@ _FLAG_FORCE = const(8192)
 
 _FLAG_MINSHALL = const(16384)
 _FLAG_CLOSED = const(65536)
+_FLAG_TELL_TIMEOUT = const(131072)
 
 _FLAGS_RARE = const(2048 | 65536)  # what the program set
-_FLAGS_TO_SEND = const(8 | 16 | 32 | 64 | 2048 | 4096 | 65536)  # what dispatch() looks at
+_FLAGS_TO_SEND = const(8 | 16 | 32 | 64 | 2048 | 4096 | 65536 | 131072)  # what dispatch() looks at
 
 _FIN = const(1)
 _SYN = const(2)
@@ -133,7 +134,7 @@ def dispatch(socket, iface):
             if w[_FLAGS] & _FLAGS_TO_SEND == 0:
                 return _LAST
         return code
-    if flags & _FLAG_ACK_NOW:
+    if flags & (_FLAG_ACK_NOW | _FLAG_TELL_TIMEOUT):
         return send_ack(socket, iface, acceptable_position(w))
     if flags & _FLAG_KEEP_ALIVE:
         # RFC 1122 4.2.3.6: one octet below the window and no data: whoever lives answers it.
@@ -224,12 +225,15 @@ def send_ack(socket, iface, position):
     """Send an empty ACK with SEQ = SND.UNA + position, with SACK blocks when there are holes."""
     w = socket.w
     header = _timestamps(w, iface) if w[_FLAGS] & _FLAG_TIMESTAMPS else 20
+    if w[_FLAGS] & _FLAG_TELL_TIMEOUT:
+        user_timeout.put(iface.tx, _TX_DATA + header, socket.advertised_timeout)
+        header += 4
     if socket.assembler_used and w[_FLAGS] & _FLAG_SACK and socket.assembler.count():
         header = _put_sacks(socket, iface.tx, header)
     emit(iface.tx, w, position, header, 0, _ACK_BIT, announce(w), 0)
     code = _send(iface, w, _TX_DATA + header)
     if code == _SENT:
-        w[_FLAGS] &= ~_FLAG_ACK_NOW if position >= 0 else ~_FLAG_KEEP_ALIVE
+        w[_FLAGS] &= ~(_FLAG_ACK_NOW if position >= 0 else _FLAG_KEEP_ALIVE) & ~_FLAG_TELL_TIMEOUT
         w[_T_ACK] = -1
         w[_UNACKED] = 0
     return code
@@ -395,6 +399,9 @@ def _send_syn(socket, iface):
     clock(w, iface.now)
     mss = iface.mtu - socket.ip_header - 20
     at = put_syn_options(frame, w, offered, mss, socket.scale)
+    if socket.advertised_timeout:
+        user_timeout.put(frame, at, socket.advertised_timeout)
+        at += 4
     field = w[_RX] - w[_RX + 2]
     if field > 0xFFFF:
         field = 0xFFFF  # the window of a SYN is never scaled (RFC 7323 2.2)

@@ -158,8 +158,8 @@ class Peer:
 
     def packet(self, flags, seq, ack=0, payload=b"", window=8192, **options):
         """An IP packet from the peer; options: mss, scale, sack (True: permitted), tsval (None:
-        no timestamp though both agreed on them), tsecr, blocks ((left, right), ...), source
-        (address), destination (address), port, remote_port."""
+        no timestamp though both agreed on them), tsecr, blocks ((left, right), ...),
+        user_timeout (16 bits), source (address), destination (address), port, remote_port."""
         if self.iss is None:
             self.iss = 0
         rec = self.rec
@@ -194,6 +194,9 @@ class Peer:
             bits |= 16
             _word(rec, 32, stamp)
             _word(rec, 33, options.get("tsecr", 0))
+        if "user_timeout" in options:
+            bits |= 32
+            rec[53] = options["user_timeout"]
         for i, edge in enumerate(e for block in blocks for e in block):
             _word(rec, 35 + i, self.iss + edge)
         _word(rec, 25, self.isn + seq)
@@ -241,6 +244,7 @@ class Peer:
         s.sack_permitted = bool(rec[29] & 4)
         s.tsval = _long(rec, 32) if rec[29] & 16 else None
         s.tsecr = _long(rec, 33) if rec[29] & 16 else None
+        s.user_timeout = rec[53] if rec[29] & 32 else None
         s.blocks = ()
         if rec[29] & 8:
             edges = [_near(_long(rec, 35 + i) - self.isn) for i in range(2 * rec[34])]

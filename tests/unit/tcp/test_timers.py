@@ -435,7 +435,7 @@ def test_full_segments_are_acknowledged_at_once_in_the_beginning():
     assert type(s).quick_acks == 16
     s.quick_acks = 16
     seq = 1
-    for pause in (0, 1):
+    for _ in range(2):
         for _ in range(16):
             p.send("A", seq, 1, bytes(1000))
             seq += 1000

@@ -11,6 +11,7 @@ _FAMILY, _PROTO, _LPORT, _RPORT, _LOCAL, _REMOTE = 0, 1, 2, 3, 4, 8
 _DATA, _END, _PAYLOAD, _LENGTH = 18, 19, 23, 24
 _SEQ, _ACK, _CONTROL, _WINDOW, _OPTIONS = 25, 26, 27, 28, 29
 _MSS, _SCALE, _TSVAL, _TSECR, _SACKS, _SACK = 30, 31, 32, 33, 34, 35
+_USER_TIMEOUT = 53
 
 
 def parse(frame, verify=1, shift=0):
@@ -106,10 +107,11 @@ def test_emit_every_option():
     rec[_WINDOW] = 0xFFFF
     rec[_MSS] = 0xFFEE
     rec[_SCALE] = 14
+    rec[_USER_TIMEOUT] = 0xFF01
     rec[_PROTO] = 6
     for at in range(_SACK, _SACK + 8):
         rec[at] = -at  # top bit set
-    for options in range(32):
+    for options in range(64):
         for sacks in range(6):
             rec[_SACKS] = sacks
             header = tcp.header_len(options, sacks)
@@ -135,6 +137,8 @@ def test_emit_every_option():
                 assert back[_SCALE] == 14
             if options & tcp.TIMESTAMPS:
                 assert back[_TSVAL] == rec[_TSVAL] and back[_TSECR] == rec[_TSECR]
+            if options & tcp.USER_TIMEOUT:
+                assert back[_USER_TIMEOUT] == 0xFF01
             assert back[_SACKS] == (sacks if options & tcp.SACK else 0)
             for at in range(_SACK, _SACK + 2 * back[_SACKS]):
                 assert back[at] == rec[at]
@@ -150,7 +154,7 @@ def test_emit_without_room():
 
 def test_header_len_multiple_of_4():
     assert tcp.header_len(0, 0) == 20
-    for options in range(32):
+    for options in range(64):
         for sacks in range(5):
             assert tcp.header_len(options, sacks) % 4 == 0
     assert tcp.header_len(tcp.MSS | tcp.SCALE | tcp.SACK_PERMITTED | tcp.TIMESTAMPS, 0) == 40
@@ -221,6 +225,9 @@ def test_tcp_options():
         (b"\x05\x1a" + bytes(23) + b"\x07", 8, {_SACKS: 3, _SACK + 5: 7}),
         (b"\x05\x22" + bytes(31) + b"\x07", 8, {_SACKS: 4, _SACK + 7: 7}),
         (b"\x08\x0a\x80\0\0\0\0\0\0\x01", 16, {_TSVAL: -(1 << 31), _TSECR: 1}),
+        (b"\x1c\x04\x80\x01", 32, {_USER_TIMEOUT: 0x8001}),
+        (b"\x1c\x03\x80", 0, {}),  # of a length that RFC 5482 does not know: ignored
+        (b"\x1c\x06\x80\x01\0\0", 0, {}),
         (b"\x0c\x05\x01\x02\x03", 0, {}),  # unknown, skipped
         (b"\x0c\x02\x01\xfd\x06abcd\x02\x04\x01\0", 1, {_MSS: 256}),
         (b"\x01\x01\x08\x0a" + bytes(8) + b"\x01\x01\x05\x0a" + bytes(8), 24, {_SACKS: 1}),
@@ -265,6 +272,7 @@ def test_malformed_tcp_options():
         b"\x08\x0b" + bytes(9),
         b"\x01\x01\x01\x01\x08\x0a\0\0",  # cut
         b"\x05\x12" + bytes(8),
+        b"\x01\x1c\x04\x80",
     ):
         code, rec = options_of(options)
         assert code == -2, options
