@@ -89,6 +89,8 @@ class Interface(Configuration):
     `any_ip`: every address is ours. `announce`: tell the link about our addresses (RFC 5227).
     `loopback`: the device brings back what we send, so that our own address is a fair source;
     None: as device.loopback says. `icmp_rate`, `icmp_burst`: ICMP errors per second and at once.
+    Attributes: `challenge_limit` (100), `reset_limit` (200): about as many challenge ACKs and RSTs
+    to strangers does TCP send in a second; 0: none.
     ValueError: the hardware address is a group's or text cannot be read.
     """
 

@@ -1,0 +1,166 @@
+"""Runs under MicroPython: one end of the connections that test_behaviour.py looks at.
+
+behaviour_check.py TAP IP/PLEN TASK [--timestamps] [--sockets N] [--fault SPEC ...]
+TASK, on port 5001:
+  digest, source  as peer.py
+  half            says hello, ends its half, reads on: prints how many octets came
+  linger          takes a line and closes with linger 0
+  deaf            takes a line and shuts both halves; prints the state after that
+  alive           keep-alive: 600 ms, then every 100, 4 times; prints why the connection ended
+  first           answers a line and closes: TIME-WAIT is here; listens again only when it is over
+  again HOST      connects from port 5002 to HOST:7000, ten times, and closes first
+  stats           takes what comes until the peer ends, then prints what socket.stats() says
+"""
+
+import sys
+
+sys.path.insert(1, "ports/unix/programs")
+
+import command
+import services
+
+from smolmp.socket import tcp
+from smolmp.socket.set import SocketSet
+from smolmp.socket.tcp import SHUT_RDWR
+
+
+class Line(services.Service):
+    """Waits for a line, then act()s once; reads on."""
+
+    def begin(self):
+        self.got = 0
+        self.acted = False
+
+    def serve(self):
+        n = 1
+        while n:
+            n = self.socket.recv_into(services.BUFFER)
+            if n:
+                self.got += n
+        if self.got and not self.acted:
+            self.acted = True
+            self.act()
+        elif n == 0:
+            self.over()
+
+    def over(self):
+        self.socket.close()
+
+
+class Half(Line):
+    def begin(self):
+        super().begin()
+        self.acted = True
+        self.socket.send(b"hello\n")
+        self.socket.close()
+
+    def over(self):
+        if self.got >= 0:
+            print("octets", self.got)
+        self.got = -1
+
+
+class Linger(Line):
+    def act(self):
+        self.socket.linger = 0
+        self.socket.close()
+
+
+class Deaf(Line):
+    def act(self):
+        self.socket.fin_wait_2 = 1000
+        self.socket.shutdown(SHUT_RDWR)
+
+    def run(self):
+        super().run()
+        if self.begun:
+            print("state", self.socket.state)
+
+    def listen(self):
+        if self.begun:
+            print("closed", self.socket.error)
+        super().listen()
+
+
+class Alive(Line):
+    def act(self):
+        self.socket.keep_alive_interval = 100
+        self.socket.keep_alive_count = 4
+        self.socket.keep_alive = 600  # Linux answers two in a second
+
+    def listen(self):
+        if self.begun:
+            print("closed", self.socket.error)
+        super().listen()
+
+
+class First(Line):
+    def act(self):
+        self.socket.send(b"bye\n")
+        self.socket.close()
+
+    def run(self):
+        socket = self.socket
+        if socket.state == "TIME-WAIT":
+            print("time-wait")
+            return
+        if self.begun and socket.state in ("SYN-RECEIVED", "ESTABLISHED") and self.acted:
+            self.begun = False  # opened again, without being asked
+        super().run()
+
+
+class Stats(Line):
+    def act(self):
+        pass
+
+    def over(self):
+        print("stats", self.socket.stats())
+        super().over()
+
+
+def again(iface, sockets, device, host, timestamps):
+    s = [sockets.add(tcp.Socket(timestamps=timestamps)) for _ in range(2)]
+    for i in range(10):
+        socket = s[i & 1]  # the other one is in TIME-WAIT
+        socket.service = lambda: None
+        socket.connect(iface, (host, 7000), 5002)
+
+        def done(socket=socket, i=i):
+            if socket.state == "ESTABLISHED":
+                socket.send(b"%d\n" % i)
+                socket.close()
+            return socket.state in ("TIME-WAIT", "CLOSED")
+
+        command.loop(iface, sockets, device, 0, done, 100)
+        print("connection", i, socket.state, socket.error)
+
+
+def main():
+    given, options = command.arguments(
+        "TAP IP/PLEN TASK [HOST]", 3, 4, timestamps=False, sockets=1
+    )
+    name, address, task = given[:3]
+    device = command.open_device(name, options)
+    iface = command.interface(device, address, options)
+    sockets = SocketSet()
+    if task == "again":
+        print("ready")
+        again(iface, sockets, device, given[3], options.timestamps)
+        return
+    make = {
+        "digest": services.Digest,
+        "source": services.Source,
+        "half": Half,
+        "linger": Linger,
+        "deaf": Deaf,
+        "alive": Alive,
+        "first": First,
+        "stats": Stats,
+    }[task]
+    for _ in range(options.sockets):
+        make(sockets.add(tcp.Socket(1 << 16, 1 << 16, timestamps=options.timestamps)), 5001)
+    print("ready")
+    command.loop(iface, sockets, device)
+
+
+command.run(main)
