@@ -45,7 +45,7 @@ _LINK = const(16)
 _NET = const(17)
 _END = const(19)
 _REC_WORDS = const(56)
-_SECRET_WORDS = const(9)
+_SECRET_WORDS = const(10)
 
 _RX_NET = const(16)  # where the IP header stands in iface.rx: 4-aligned
 _RX_LINK = const(2)

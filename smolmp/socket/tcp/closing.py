@@ -19,6 +19,7 @@ SHUT_RD = const(0)
 SHUT_WR = const(1)
 SHUT_RDWR = const(2)
 
+_LPORT = const(2)
 _LENGTH = const(24)
 _OPTIONS = const(29)
 _TSVAL = const(32)
@@ -131,7 +132,7 @@ def reopen(socket, iface):
     sockets = socket.sockets
     slot = sockets.find_next(iface.rec, socket.slot)
     if slot < 0:
-        if not socket.passive or w[_RX + 2]:
+        if not socket.passive or w[_RX + 2] or socket.listener[_LPORT] != w[_LPORT]:
             return -1
         slot = socket.slot
     if not _may_follow(socket, iface.rec, sockets.objects[slot]):

@@ -333,7 +333,7 @@ class Connection:
         """
         w = self.w
         return {
-            "state": _STATES[w[_STATE]],
+            "state": self.state,
             "received": statistics.octets(w, 1),
             "sent": statistics.octets(w, 0),
             "flight": w[_SND_MAX],

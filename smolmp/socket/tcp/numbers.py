@@ -2,7 +2,8 @@
 (RFC 6056, algorithm 3). Both are a keyed hash of the connection's ends plus something that moves
 on, so that one connection's tell nothing of another's, and the same ends never meet an old one's.
 
-`secret` is the interface's: a key of two words, the hash's state and result (7 words), a clock.
+`secret` is the interface's: a key of two words, the hash's state and result (5 words), a clock
+(2 words), and how far sequence numbers are ahead of it.
 """
 
 import micropython
@@ -18,6 +19,7 @@ _TS_CLOCK = const(34)
 _HASH = const(6)
 _CLOCK = const(7)  # ms since construction, modulo 2**32
 _CLOCK_AT = const(8)
+_AHEAD = const(9)  # ms
 _TICKS_A_MS = const(250)  # RFC 9293 3.4.1: the sequence clock's tick is 4 us
 
 
@@ -30,7 +32,7 @@ def _advance(secret: ptr32, now: int):
 
 @micropython.viper
 def _choose(secret: ptr32, block: ptr32):
-    block[_SND_UNA] = secret[_HASH] + secret[_CLOCK] * _TICKS_A_MS
+    block[_SND_UNA] = secret[_HASH] + (secret[_CLOCK] + secret[_AHEAD]) * _TICKS_A_MS
     # Another hash than the ISN's, or each would tell the other (RFC 7323 5.4, 7.1).
     v = secret[_HASH]
     block[_TS_CLOCK] = secret[_CLOCK] + (((v >> 7) & 0x1FFFFFF) ^ (v << 13) ^ secret[2])
@@ -57,17 +59,18 @@ def slow_clock(iface) -> int:
 
 @micropython.viper
 def _outrun(secret: ptr32, block: ptr32):
-    d = block[_SND_UNA] + block[_SND_MAX] - secret[_HASH] - secret[_CLOCK] * _TICKS_A_MS
+    d = block[_SND_UNA] + block[_SND_MAX] - secret[_HASH]
+    d -= (secret[_CLOCK] + secret[_AHEAD]) * _TICKS_A_MS
     if (d >> 31) & 1 == 0:
         # In two pieces: the distance may have 31 bits.
         ms = (d & 0x3FFFFFFF) // _TICKS_A_MS + 1
         if (d >> 30) & 1:
             ms += 0x40000000 // _TICKS_A_MS + 1
-        secret[_CLOCK] = secret[_CLOCK] + ms
+        secret[_AHEAD] = secret[_AHEAD] + ms
 
 
 def outrun(iface, w):
-    """Move the clock on, if need be, so that the next ISS of these ends is beyond SND.NXT.
+    """See to it that the next ISS of these ends is beyond SND.NXT.
 
     A connection that sent more than 250 KB a second was faster than the clock; one that follows
     it shall begin above (RFC 1122 4.2.2.13, RFC 6191 2).
