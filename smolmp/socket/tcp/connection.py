@@ -218,6 +218,7 @@ class Connection:
         self.w[_SND_MAX] = 0
         timers.reset(self)
         if self.sockets is not None:
+            self.sockets.deadline(self.slot, -1)
             self.sockets.unbind(self.slot)
             self.sockets.changed(self.slot)
 

@@ -276,6 +276,16 @@ def test_stamps_of_an_idle_month_are_believed():
         p.expect("A", 1, 4 if believed else 1, tsecr=5 if believed else 0x60000000)
 
 
+def test_a_connection_that_ended_wakes_nobody():
+    p = Peer()
+    s = p.established(timestamps=True, tsval=1)
+    p.pass_time(5000)
+    assert p.iface.poll_delay(p.now & 0x3FFFFFFF, p.sockets) == (1 << 28) - 5000
+    s.abort()
+    p.poll()
+    assert p.iface.poll_delay(p.now & 0x3FFFFFFF, p.sockets) is None
+
+
 # Round trips
 
 
