@@ -54,6 +54,12 @@ _INHERITED = (
     "rto_min",
     "nagle",
     "keep_alive",
+    "keep_alive_interval",
+    "keep_alive_count",
+    "fin_wait_2",
+    "quick_acks",
+    "timeout_limits",
+    "advertised_timeout",
     "congestion",
     "hop_limit",
 )
@@ -106,7 +112,11 @@ class Listener:
         self.retries = 4
         self.linger = 10000
         for name in _INHERITED:
-            setattr(self, name, getattr(self._pool[0], name))
+            value = getattr(self._pool[0], name)
+            setattr(self, name, value)
+            for socket in self._pool:
+                setattr(socket, name, value)  # its memory is there from now on
+                socket.linger = None
         # What a SYN+ACK says, whichever socket it will be.
         self.scale = max([socket.scale for socket in self._pool])
         self.window = min([65535] + [len(socket.rx_buffer) for socket in self._pool])
@@ -373,6 +383,7 @@ class Listener:
         socket.forget()
         for name in _INHERITED:
             setattr(socket, name, getattr(self, name))
+        socket.linger = None
         self.sockets.unmark(socket.slot)  # by those: it has nothing to say yet
         return socket
 

@@ -100,6 +100,7 @@ def test_negotiated_options_reach_the_connection():
     assert w[29] == 1000 - 12 and w[30] == 3 and w[31] == 3 and w[19] == 8000
     assert w[32] & (2 | 4 | 512) == (2 | 4 | 512)
     assert s.round_trip() == 40
+    s.nagle = True
     s.send(bytes(2000))
     p.poll()
     out = p.drain()

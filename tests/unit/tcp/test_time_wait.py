@@ -2,6 +2,8 @@
 
 from tcp_support import PEER, PEER_PORT, Peer, raises
 
+from smolmp.socket import tcp
+
 EADDRINUSE = 98
 
 
@@ -250,3 +252,65 @@ def test_without_timestamps_the_port_is_in_use():
             49200,
         )
         assert s.state == "TIME-WAIT"
+
+
+# A Listener's
+
+
+def pooled(p, **options):
+    """(listener, accepted connection in TIME-WAIT)"""
+    listener = p.sockets.add(tcp.Listener(pool=2, **options))
+    listener.listen(80)
+    p.port = 80
+    p.send("S", 0)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1)
+    s = listener.accept()
+    s.close()
+    p.poll()
+    p.drain()
+    p.send("FA", 1, 2)
+    p.drain()
+    assert s.state == "TIME-WAIT"
+    return listener, s
+
+
+def test_a_listener_takes_the_syn():
+    p = Peer()
+    listener, s = pooled(p)
+    p.send("S", 1)  # not beyond
+    p.expect("A", 2, 2)
+    p.pass_time(1000)
+    p.send("S", 2)
+    p.expect("SA", 0, 3)
+    assert s.state == "CLOSED" and listener.half_open() == 1
+    p.send("A", 3, 1, b"new")
+    assert listener.accept().recv(10) == b"new"
+
+
+def test_a_socket_of_a_pool_does_not_listen_by_itself():
+    p = Peer()
+    listener, s = pooled(p)
+    listener.close()
+    p.send("S", 2)
+    p.expect("A", 2, 2)
+    assert s.state == "TIME-WAIT"
+
+
+def test_what_a_connection_was_told_ends_with_it():
+    p = Peer()
+    listener = p.sockets.add(tcp.Listener(pool=1))
+    listener.keep_alive_count = 3
+    listener.quick_acks = 7
+    listener.listen(80)
+    for port in (1, 2):
+        p.send("S", 0, port=80, remote_port=port)
+        p.drain()
+        p.send("A", 1, 1, port=80, remote_port=port)
+        s = listener.accept()
+        assert s.linger is None and s.quick_acks == 7 and s.keep_alive_count == 3
+        s.linger = 0
+        s.quick_acks = 0
+        listener.release(s)
+        p.poll()
+        p.drain()
