@@ -25,7 +25,7 @@ from smolmp.socket.tcp import SHUT_RDWR
 
 
 class Line(services.Service):
-    """Waits for a line, then act()s once; reads on."""
+    """Waits for a line, then act()s once; reads on. Tells why the connection ended."""
 
     def begin(self):
         self.got = 0
@@ -43,8 +43,16 @@ class Line(services.Service):
         elif n == 0:
             self.over()
 
+    def act(self):
+        pass
+
     def over(self):
         self.socket.close()
+
+    def run(self):
+        super().run()
+        if not self.begun:
+            print("closed", self.socket.error)
 
 
 class Half(Line):
@@ -55,9 +63,7 @@ class Half(Line):
         self.socket.close()
 
     def over(self):
-        if self.got >= 0:
-            print("octets", self.got)
-        self.got = -1
+        print("octets", self.got)
 
 
 class Linger(Line):
@@ -73,13 +79,7 @@ class Deaf(Line):
 
     def run(self):
         super().run()
-        if self.begun:
-            print("state", self.socket.state)
-
-    def listen(self):
-        if self.begun:
-            print("closed", self.socket.error)
-        super().listen()
+        print("state", self.socket.state)
 
 
 class Alive(Line):
@@ -88,31 +88,27 @@ class Alive(Line):
         self.socket.keep_alive_count = 4
         self.socket.keep_alive = 600  # Linux answers two in a second
 
-    def listen(self):
-        if self.begun:
-            print("closed", self.socket.error)
-        super().listen()
-
 
 class First(Line):
+    """One socket that listens by itself."""
+
+    def __init__(self, socket):
+        super().__init__(socket)
+        socket.listen(5001)
+
     def act(self):
         self.socket.send(b"bye\n")
         self.socket.close()
 
     def run(self):
-        socket = self.socket
-        if socket.state == "TIME-WAIT":
-            print("time-wait")
-            return
-        if self.begun and socket.state in ("SYN-RECEIVED", "ESTABLISHED") and self.acted:
-            self.begun = False  # opened again, without being asked
         super().run()
+        if self.socket.state == "TIME-WAIT":
+            print("time-wait")
+        elif self.socket.state == "CLOSED":
+            self.socket.listen(5001)
 
 
 class Stats(Line):
-    def act(self):
-        pass
-
     def over(self):
         print("stats", self.socket.stats())
         super().over()
@@ -157,8 +153,12 @@ def main():
         "first": First,
         "stats": Stats,
     }[task]
-    for _ in range(options.sockets):
-        make(sockets.add(tcp.Socket(1 << 16, 1 << 16, timestamps=options.timestamps)), 5001)
+    options_of = dict(rx=1 << 16, tx=1 << 16, timestamps=options.timestamps)
+    if task == "first":
+        for _ in range(options.sockets):
+            make(sockets.add(tcp.Socket(**options_of)))
+    else:
+        services.Server(sockets.add(tcp.Listener(**options_of)), 5001, make)
     print("ready")
     command.loop(iface, sockets, device)
 
