@@ -103,6 +103,8 @@ class Hostile:
             options["sack"] = True
         elif kind == 2:
             options["remote_port"] = 49500 + self.below(3)
+        elif kind == 3:
+            options["user_timeout"] = self.pick((0, 1, 0x7FFF, 0x8000, 0xFFFF))
         start = sequence & 255
         packet = p.packet(
             self.pick(FLAGS),
@@ -136,11 +138,25 @@ class Hostile:
             elif what == 15 and self.below(4) == 0:
                 s.abort()
             elif what == 16:
-                s.nagle = not s.nagle
+                s.nagle = self.pick((True, False, "minshall"))
             elif what == 17:
                 s.keep_alive = self.pick((0, 100, 5000))
             elif what == 18:
                 s.ack_delay = self.pick((0, 10, 500))
+            elif what == 19:
+                s.quick_acks = self.pick((0, 1, 16))
+            elif what == 20:
+                s.advertised_timeout = self.pick((0, 1, 100000, (1 << 29) - 1))
+            elif what == 21:
+                s.keep_alive_interval = self.pick((0, 1, 300))
+                s.keep_alive_count = self.pick((0, 1, 9))
+            elif what == 22:
+                s.linger = self.pick((None, None, 0, 1, 3000))
+                s.fin_wait_2 = self.pick((0, 1, 60000))
+            elif what == 23:
+                s.shutdown(self.below(3))
+            elif what == 24:
+                s.stats()
         except OSError:
             pass
         p = self.peer
