@@ -164,6 +164,7 @@ class Interface(Configuration):
         # Egress.
         self.busy = False  # the device did not take the last frame
         self.gone = False  # it did: the last packet is not waiting for its neighbour
+        device.prepare(self.tx, self.tx_start)
         self.transmit = device.send  # bound once, as recv
         self.burst = 0  # segments that may follow the one dispatch() sends, and that did
         self.followed = 0
