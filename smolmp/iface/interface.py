@@ -350,6 +350,9 @@ class Interface(Configuration):
                 continue
             budget -= 1
             self.burst = burst if burst < budget else budget
+            if self.burst and next_bit(sockets.marks, slot + 1, sockets.slots) < 0:
+                if next_bit(sockets.marks, 0, slot) < 0:
+                    self.burst = budget  # nobody else waits for a turn
             code = sockets.objects[slot].dispatch(self)
             if code == _BUSY:
                 self.busy = True
