@@ -93,7 +93,7 @@ class Sink(Service):
     def serve(self):
         socket = self.socket
         while True:
-            n = socket.recv_into(BUFFER)
+            n = socket.discard()
             if not n:
                 break
         if n == 0:
