@@ -12,10 +12,15 @@ Measured on one core of a 2-core x86-64 machine, 1514-byte frames fed by another
 thousand frames a second (i386: 600), batch 350-470 thousand, since the batch is copied once more
 out of a buffer that no cache holds; 60-byte frames: both 600-750.  So ffi where there is ffi.
 
-Writes are writev(2) through ffi, else FileIO.write(buf, offset, length).  Nothing allocates.  (A
-bytecode function with more than 11 words of state, and every `try` counts 3 and its handler 6,
-takes its frame from the heap at every call: where much lies on the heap, finding room has cost
-100 us.  So recv, send and wait have few locals and, with ffi, no `try`.)
+Writes are write(2) through ffi for the frame buffer that the stack announced (`prepare`),
+writev(2) for any other, else FileIO.write(buf, offset, length).  Nothing allocates.  (A bytecode
+function with more than 11 words of state, and every `try` counts 3 and its handler 6, takes its
+frame from the heap at every call: where much lies on the heap, finding room has cost 100 us.  So
+wait and what works without ffi have few locals.)
+
+With ffi, recv and send are native functions made for this one descriptor. What they work with are
+parameters with defaults: those lie on the C stack, whereas an attribute or a global is
+searched for, through tables that the system call before has pushed out of the cache.
 """
 
 import errno
@@ -55,6 +60,7 @@ if ffi:
     c_close = libc.func("i", "close", "i")
     c_read = libc.func("i", "read", "ipI")
     c_recv = libc.func("i", "recv", "ipIi")
+    c_write = libc.func("i", "write", "ipI")
     c_writev = libc.func("i", "writev", "ipi")
     c_fcntl = libc.func("i", "fcntl", "iii")
     c_ioctl = libc.func("i", "ioctl", "iLp")
@@ -107,6 +113,38 @@ def _frame_length(frame: ptr8, at: int, end: int, ethernet: int) -> int:
     if n >= 6 and p[0] >> 4 == 6:
         return 40 + ((p[4] << 8) | p[5])
     return 0
+
+
+def _reader(device, fd):
+    """recv of a device that reads by ffi"""
+
+    @micropython.native
+    def recv(buf, me=device, fd=fd, read=c_read, size=len):
+        room = size(buf)
+        n = read(fd, buf, room)
+        if 0 < n < room:
+            return n
+        return me._unusual(buf, room, n)
+
+    return recv
+
+
+def _writer(device, fd, buf, start, slow):
+    """send of a device that writes by ffi: frames at buf[start:]; `slow` sends those elsewhere"""
+    view = memoryview(buf)[start:]
+
+    @micropython.native
+    def send(
+        frame, at, end, me=device, fd=fd, buf=buf, start=start, view=view, write=c_write, slow=slow
+    ):
+        if frame is not buf or at != start:
+            return slow(frame, at, end)
+        if write(fd, view, end - start) < 0:
+            return me._refused(os.errno())
+        me._up = True
+        return True
+
+    return send
 
 
 @micropython.viper
@@ -180,6 +218,7 @@ class Descriptor(Device):
         self._ipoll = self._poll.ipoll
         for _ in self._ipoll(0):  # its first call allocates
             pass
+        self.recv = self._receiver()  # type: ignore[method-assign]
 
     def _ask(self, medium):
         name = None
@@ -231,14 +270,13 @@ class Descriptor(Device):
         """False from when the kernel said that the device is down until it takes a frame."""
         return self._up
 
-    def recv(self, buf) -> int:
-        if self._batch is not None:
-            return self._recv_batch(buf)
-        room = len(buf)
-        n = c_read(self._fd, buf, room)
+    def _receiver(self):
+        """what is to be `recv`"""
+        return _reader(self, self._fd) if self._batch is None else self._recv_batch
+
+    def _unusual(self, buf, room, n) -> int:
+        """read(2) into the `room` octets of buf said n: nothing, or as many"""
         if n < room:
-            if n > 0:
-                return n
             self._nothing(n)
             return 0
         # as long as the buffer: the kernel cuts without a word, the headers know
@@ -277,6 +315,11 @@ class Descriptor(Device):
         return self._end
 
     if ffi:
+
+        def prepare(self, buf, start: int):
+            self.send = _writer(  # type: ignore[method-assign]
+                self, self._fd, buf, start, self.send
+            )
 
         def send(self, buf, start: int, end: int) -> bool:
             _aim(self._vector, buf, start, end)

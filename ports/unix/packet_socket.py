@@ -63,9 +63,12 @@ class PacketSocket(Descriptor):
         super().__init__(s, _ETHERNET, mtu or descriptor.device_mtu(name), 0)
         self.name = name
 
+    def _receiver(self):
+        return self._recv_one
+
     if descriptor.ffi:
 
-        def recv(self, buf) -> int:
+        def _recv_one(self, buf) -> int:
             n = descriptor.c_recv(self._fd, buf, len(buf), _MSG_TRUNC)
             if n > len(buf):  # its true length: it was cut
                 self.dropped += 1
@@ -78,7 +81,7 @@ class PacketSocket(Descriptor):
     else:
         allocates = True
 
-        def recv(self, buf) -> int:
+        def _recv_one(self, buf) -> int:
             # one bytes object a frame: this interpreter offers nothing else that keeps frames
             # apart here, where short ones may be padded
             try:

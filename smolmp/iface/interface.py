@@ -170,6 +170,7 @@ class Interface(Configuration):
         # Egress.
         self.busy = False  # the device did not take the last frame
         self.gone = False  # it did: the last packet is not waiting for its neighbour
+        device.prepare(self.tx, self.tx_start)
         self.transmit = device.send  # bound once, as recv
         self.burst = 0  # segments that may follow the one dispatch() sends, and that did
         self.followed = 0
@@ -355,6 +356,9 @@ class Interface(Configuration):
                 continue
             budget -= 1
             self.burst = burst if burst < budget else budget
+            if self.burst and next_bit(sockets.marks, slot + 1, sockets.slots) < 0:
+                if next_bit(sockets.marks, 0, slot) < 0:
+                    self.burst = budget  # nobody else waits for a turn
             code = sockets.objects[slot].dispatch(self)
             if code == _BUSY:
                 self.busy = True

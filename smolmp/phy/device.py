@@ -84,6 +84,10 @@ class Device:
         """
         raise NotImplementedError
 
+    def prepare(self, buf, start: int):
+        """Nearly all that send() will get is buf[start:end]. The stack says so at set-up, leaves
+        the buffer where it is, and a device may allocate what it needs to be quick with it."""
+
     def link(self) -> bool:
         """Is the other end there (cable, association, open descriptor)? Asked at every poll."""
         return True
@@ -117,6 +121,9 @@ class Middleware(Device):
 
     def send(self, buf, start: int, end: int) -> bool:
         return self.inner.send(buf, start, end)
+
+    def prepare(self, buf, start: int):
+        self.inner.prepare(buf, start)
 
     def link(self) -> bool:
         return self.inner.link()

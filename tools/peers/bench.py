@@ -7,9 +7,9 @@ the kernel's side with probe.py, stops it.
   bench.py --name other --cmd 'program {tap} {ip}/{plen} {mode} {port}' [--fd] ...
 
 The second form measures any other program beside it (placeholders: {mode} {port} {tap} {ip}
-{plen} {gw} {mtu}; with --fd the open TAP is descriptor 3).  Rounds are the outer loop, so that a
-change of the machine's mood hits all alike.  Results go to a file of JSON lines; report.py makes
-a table of them.  See README.md.
+{plen} {gw} {mtu}, {sizes}: peer.py's options for the mode; with --fd the open TAP is descriptor
+3).  Rounds are the outer loop, so that a change of the machine's mood hits all alike.  Results go
+to a file of JSON lines; report.py makes a table of them.  See README.md.
 """
 
 import argparse
@@ -30,6 +30,9 @@ PEER = os.path.join(netlab.ROOT, "ports", "unix", "programs", "peer.py")
 STACK_CPU = os.environ.get("STACK_CPU", "1")
 PROBE_CPU = os.environ.get("PROBE_CPU", "0")
 MODES = ["sink", "source", "echo", "udpecho", "icmp"]
+# What one poll moves shares its cost: buffers as large as a core's own cache bears, and a budget
+# that empties them.
+SIZES = {"sink": "--rx 393216 --budget 256", "source": "--tx 393216 --budget 256"}
 SERVES = {"icmp": "echo", "crr": "echo", "check": "echo", "pattern": "source"}
 
 
@@ -99,8 +102,9 @@ class Server:
             "plen": netlab.PREFIX_LEN,
             "gw": netlab.KERNEL_IP,
             "mtu": 1500,
+            "sizes": SIZES.get(mode, ""),
         }
-        command = [w.format(**facts) for w in shlex.split(stack["cmd"])]
+        command = shlex.split(stack["cmd"].format(**facts))
         if stack.get("fd"):
             fds.append(self.namespace.open_tap("tap0"))
             # the program wants it as number 3
@@ -232,7 +236,7 @@ def main(argv=None, stacks=()):
             command = [netlab.interpreter(target), "-X", "heapsize=16m", PEER, "{tap}"]
             command += ["{ip}/{plen}", "{mode}", "{port}", "--spin", str(a.spin)]
             name = "smolmp " + target + (" spin" if a.spin else "")
-            stack = {"name": name, "cmd": shlex.join(command) + " " + a.peer}
+            stack = {"name": name, "cmd": shlex.join(command) + " {sizes} " + a.peer}
             if target == "unix64-wheel":
                 stack["cmd"] += " --fd 3"
                 stack["fd"] = True

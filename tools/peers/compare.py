@@ -46,7 +46,7 @@ def smolmp():
         ("smolmp-busy-poll", "unix64", SPIN_US),
     ):
         command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
-        line = "%s {tap} {ip}/{plen} {mode} {port} --spin %d" % (shlex.join(command), spin)
+        line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} --spin %d" % (shlex.join(command), spin)
         rows.append({"name": name, "cmd": line})
     return rows
 

@@ -94,7 +94,7 @@ class Sink(Service):
     def serve(self):
         socket = self.socket
         while True:
-            n = socket.recv_into(BUFFER)
+            n = socket.discard()
             if not n:
                 break
         if n == 0:

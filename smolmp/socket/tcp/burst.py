@@ -29,8 +29,18 @@ _COUNT_TCP_OUT = const(33)
 
 @micropython.viper
 def fixed_sum(frame: ptr16, block: ptr32, header: int, n: int) -> int:
-    """The sum of what a burst shares: pseudo header, and TCP header less SEQ and checksum."""
-    s = frame[32] + frame[33]
+    """The sum of what a burst shares, in memory order: pseudo header, and TCP header less SEQ and
+    checksum."""
+    s = 6 + header + n
+    i = _LOCAL
+    while i < 12:
+        v = block[i]
+        s += (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
+        i += 1
+    s = (s & 0xFFFF) + (s >> 16)
+    s = (s & 0xFFFF) + (s >> 16)
+    s = ((s & 0xFF) << 8) | (s >> 8)
+    s += frame[32] + frame[33]
     i = 36
     end = 32 + (header >> 1)
     while i < end:
@@ -38,33 +48,71 @@ def fixed_sum(frame: ptr16, block: ptr32, header: int, n: int) -> int:
         i += 1
     s -= frame[40]
     s = (s & 0xFFFF) + (s >> 16)
-    s = (s & 0xFFFF) + (s >> 16)
-    s = ((s & 0xFF) << 8) | (s >> 8)
-    i = _LOCAL
-    while i < 12:
-        v = block[i]
-        s += (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
-        i += 1
-    s += 6 + header + n
-    s = (s & 0xFFFF) + (s >> 16)
     return (s & 0xFFFF) + (s >> 16)
 
 
 @micropython.viper
-def follow(frame, block, ring, position: int, header: int, n: int, fixed: int):
-    """Make the segment in `frame` the one of the n octets at `position`; `fixed`: fixed_sum()."""
+def follow(
+    d: ptr32, s: ptr32, acc: int, n: int, frame, block, ring, position: int, header: int
+) -> int:
+    """Make the segment in `frame` the one of the n octets at `position`. The next position.
+
+    `d` is the frame as well, `s` the ring, `acc` fixed_sum(): viper keeps the first three locals
+    in registers, and the loop is theirs. That the transmit ring holds the n octets is proven by
+    burst(); in two pieces, or not of whole words, they are ring_read_sum's.
+    """
     w = ptr32(block)
-    p = ptr8(frame)
+    p = ptr8(d)
     seq = w[_SND_UNA] + position
-    s = fixed + (seq & 0xFFFF) + ((seq >> 16) & 0xFFFF)
-    s = int(ring_read_sum(ring, block, _TX, position, frame, _TX_DATA + header, n, s))
-    s = s ^ 0xFFFF
     p[68] = seq >> 24
     p[69] = seq >> 16
     p[70] = seq >> 8
     p[71] = seq
-    p[80] = s >> 8
-    p[81] = s
+    h = ptr16(d)
+    acc += h[34] + h[35]
+    start = w[_TX + 1] + position
+    if start >= w[_TX]:
+        start -= w[_TX]
+    whole = int(start + n <= w[_TX])
+    start += int(s)
+    if whole and (start | n) & 3 == 0:
+        s = ptr32(start)
+        d = ptr32(int(d) + _TX_DATA + header)
+        stop = int(s) + n
+        one = 1
+        wide = int(one << 31 > 0)
+        while stop - int(s) >= 32:
+            d[0] = s[0]
+            d[1] = s[1]
+            d[2] = s[2]
+            d[3] = s[3]
+            d[4] = s[4]
+            d[5] = s[5]
+            d[6] = s[6]
+            d[7] = s[7]
+            if wide:  # as in copy_checksum
+                acc += s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7]
+            else:
+                h = ptr16(s)
+                acc += h[0] + h[1] + h[2] + h[3] + h[4] + h[5] + h[6] + h[7]
+                acc += h[8] + h[9] + h[10] + h[11] + h[12] + h[13] + h[14] + h[15]
+            s = ptr32(int(s) + 32)
+            d = ptr32(int(d) + 32)
+        if wide:
+            while acc >> 16:
+                acc = (acc & 0xFFFF) + (acc >> 16)
+        while stop - int(s) > 0:
+            d[0] = s[0]
+            acc += ptr16(s)[0] + ptr16(s)[1]
+            s = ptr32(int(s) + 4)
+            d = ptr32(int(d) + 4)
+    else:
+        v = int(ring_read_sum(ring, block, _TX, position, frame, _TX_DATA + header, n, 0))
+        acc += (v & 0xFF) << 8 | v >> 8
+    acc = (acc & 0xFFFF) + ((acc >> 16) & 0xFFFF)
+    acc = (acc & 0xFFFF) + (acc >> 16)
+    ptr16(p)[40] = acc ^ 0xFFFF
+    return position + n
 
 
 @micropython.native
@@ -82,26 +130,28 @@ def burst(socket, iface, n, header):
     if limit > w[_SND_WND]:
         limit = w[_SND_WND]
     limit -= n
+    first = position
+    last = position + (iface.burst - 1) * n
+    if limit > last:
+        limit = last
     if position > limit or not iface.gone:
         return
-    first = position
-    room = iface.burst
     tx = iface.tx
     ring = socket.tx_buffer
     transmit = iface.transmit
+    make = follow  # a local name is not searched for
     start = iface.tx_start
     end = _TX_DATA + header + n
     fixed = fixed_sum(tx, w, header, n)
-    sent = 0
-    while sent < room and position <= limit:
-        follow(tx, w, ring, position, header, n, fixed)
+    while position <= limit:
+        after = make(tx, ring, fixed, n, tx, w, ring, position, header)
         if not transmit(tx, start, end):
             iface.busy = True
             count(iface.counters, _COUNT_TX_BUSY)
             break
-        position += n
-        sent += 1
+        position = after
     if position > first:
+        sent = (position - first) // n
         iface.followed = sent
         sent_on(w, socket.board, first, position, iface.now)
         w[_SND_NXT] = position

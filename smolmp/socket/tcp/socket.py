@@ -180,6 +180,21 @@ class Socket(Connection):
         return n
 
     @micropython.native
+    def discard(self, n: int = -1):
+        """As recv_into, but the octets go nowhere: what peek_into showed, or nobody wants."""
+        w = self.w
+        if not w[_RX + 2]:
+            return self._nothing_to_read(0)
+        if n < 0:
+            n = w[_RX + 2]
+        n = ring_discard(w, _RX, n)
+        if not w[_RX + 2] and not self.assembler_used:
+            w[_RX + 1] = 0
+        if transmit.window_update_due(w):
+            self.sockets.mark(self.slot)
+        return n
+
+    @micropython.native
     def peek_into(self, buf, n: int = -1):
         """As recv_into, but the octets stay."""
         w = self.w

@@ -40,6 +40,19 @@ def test_middleware_hands_everything_through():
     raise AssertionError("found")
 
 
+def test_prepare_comes_through_and_is_no_duty():
+    heard = []
+
+    class Hearing(Device):
+        def prepare(self, buf, start):
+            heard.append((buf, start))
+
+    frame = bytearray(9)
+    Middleware(Middleware(Hearing())).prepare(frame, 4)
+    assert len(heard) == 1 and heard[0][0] is frame and heard[0][1] == 4
+    assert Device().prepare(frame, 4) is None
+
+
 def test_loopback():
     device = Loopback(IP, 50, frames=2)
     assert device.medium == IP and device.mtu == 50 and device.link()

@@ -31,6 +31,21 @@ def test_peek_leaves_the_octets():
     assert s.recv_into(buf, 2) == 2 and s.peek_into(buf) == 4 and buf[:4] == b"cdef"
 
 
+def test_discard():
+    p = Peer()
+    s = p.established(rx=6)
+    assert s.discard() is None
+    p.send("A", 1, 1, b"abcdef")
+    assert s.discard(2) == 2 and s.recv(1) == b"c" and s.discard(0) == 0
+    p.poll()
+    p.expect("A", 1, 7, window=3)  # half the buffer: worth telling, as after a recv()
+    assert s.discard(9) == 3 and s.discard(9) is None
+    p.send("A", 7, 1, b"gh")  # the ring is empty: at its front again
+    assert bytes(s.rx_buffer[:2]) == b"gh" and s.discard() == 2
+    p.send("FA", 9, 1)
+    assert s.discard() == 0
+
+
 def test_peek_over_the_end_of_the_buffer():
     p = Peer()
     s = p.established(rx=6)

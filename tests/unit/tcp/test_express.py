@@ -356,6 +356,41 @@ def test_a_burst_is_a_row_of_segments():
     assert s.w[17] == 1700 and s.w[18] == 1700
 
 
+def test_a_lone_socket_has_the_whole_budget():
+    p, s, out = burst_of(0, 100)
+    s.send(RAMP, 0, 1700)
+    s.send(RAMP, 0, 1700)
+    p.iface.poll(p.now & 0x3FFFFFFF, p.sockets, 30)
+    assert [len(x.payload) for x in p.drain()] == [100] * 30
+    p.poll()
+    assert [len(x.payload) for x in p.drain()] == [100] * 4
+
+
+def test_two_sockets_take_turns():
+    """Neither starves, whoever was marked first: sixteen segments each, then it is the other's."""
+    for first in (0, 1):
+        p = Peer()
+        pair = []
+        for port in (80, 81):
+            p.port, p.iss = port, None
+            s = p.listen(port, tx=8192)
+            p.send("S", 0, mss=100)
+            p.take()
+            p.send("A", 1, 1)
+            s.nagle = False
+            s.congestion = "none"
+            pair.append(s)
+        assert [s.state for s in pair] == ["ESTABLISHED"] * 2
+        p.drain()
+        for s in (pair[first], pair[1 - first]):
+            s.send(RAMP, 0, 1700)
+            s.send(RAMP, 0, 1700)
+        p.iface.poll(p.now & 0x3FFFFFFF, p.sockets, 32)
+        assert [s.w[17] for s in pair] == [1600, 1600]
+        p.iface.poll(p.now & 0x3FFFFFFF, p.sockets, 40)
+        assert [s.w[17] for s in pair] == [3400, 3400]
+
+
 def test_a_burst_with_timestamps():
     _, _, out = burst_of(1700, 112, tsval=9, timestamps=True)
     assert b"".join([x.payload for x in out]) == RAMP[:1700]
