@@ -6,7 +6,7 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup venv lint unit test coverage bench demo loss-matrix clean distclean
+.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench demo loss-matrix clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench      how fast, beside lwIP and PyTCP (ROUNDS=3 SECS=2)"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
 	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
+	@echo "make test-rp2   tests/unit on an emulated Pico (tools/rp2; a quarter of an hour)"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
 	@echo 'PYTEST="..."    more options for pytest, such as --target unix32 or -k arp'
@@ -26,6 +27,9 @@ setup:
 
 venv:
 	@$(PYTHON) tools/setup venv
+
+setup-rp2:
+	@$(PYTHON) tools/setup rp2
 
 lint: venv
 	@$(VENV)/python tools/lint.py
@@ -40,6 +44,10 @@ test: setup
 	$(VENV)/python -m pytest --junitxml=build/logs/tests.xml $(PYTEST) || status=1; \
 	if [ $$status -ne 0 ]; then echo "make test: FAILED"; fi; \
 	exit $$status
+
+# A Pico with smolmp in its firmware, emulated: armv6m, 240 KB of heap, alignment faults.
+test-rp2: setup-rp2
+	@$(VENV)/python -m pytest tests/unit --target rp2 --unit-timeout 600 $(PYTEST)
 
 # Which lines of smolmp tests/unit reaches, seen through CPython and the shim.
 coverage: setup

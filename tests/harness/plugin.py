@@ -11,6 +11,10 @@ Comments in a test file, each on a line of its own:
     # timeout: 300         seconds that one function may take (--unit-timeout, 120)
     # targets: unix64 unix32      only there (what the others cannot have, such as ffi)
 
+and above a function, for what a board's memory or speed cannot do:
+
+    # not on a board: 256 KiB of buffers
+
 A function skips itself by raising an exception whose class is named SkipTest.
 """
 
@@ -30,6 +34,7 @@ PARALLEL = 2
 
 _STATE = pytest.StashKey()
 _DIRECTIVE = re.compile(r"^#\s*(heap|timeout|targets):\s*(.+?)\s*$", re.MULTILINE)
+_NOT_ON_A_BOARD = re.compile(r"#\s*not on a board:\s*\S")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}
 
 
@@ -151,10 +156,13 @@ class UnitFile(pytest.File):
         only = self.directives.get("targets", "").replace(",", " ").split()
         state = self.config.stash[_STATE]
         functions = self.functions(tree)
+        lines = source.splitlines()
         for target in state.targets:
             if only and target.name not in only:
                 continue
             for function in functions:
+                if target.board and _NOT_ON_A_BOARD.match(lines[function.lineno - 2]):
+                    continue
                 yield UnitItem.from_parent(
                     self, name=f"{function.name}[{target.label}]", target=target, node=function
                 )

@@ -27,6 +27,7 @@ RUNNER = Path(__file__).resolve().parent / "run_on_board.py"
 class Target:
     name = ""  # as --target and the test's name in brackets spell it
     default = True  # part of a run that names no target
+    board = False  # little memory, slow: functions marked "not on a board" are left out
     exclusive = False  # one file at a time (a board); else files run side by side
 
     def __init__(self, argument=""):
@@ -125,7 +126,34 @@ class Shim(Target):
         return [*head, str(script), str(job.root), str(job.file), *job.functions]
 
 
-TARGETS = [Unix64, Unix32, Unix64Wheel, Shim]
+class Rp2(Target):
+    """An RP2040, emulated (tools/rp2), with MicroPython's own firmware for the Pico and smolmp
+    frozen into it: armv6m code, 240 KB of heap, faults on unaligned accesses."""
+
+    name = "rp2"
+    board = True
+    default = False  # the whole suite takes it a quarter of an hour: `make test-rp2`
+
+    def program(self):
+        return REPOSITORY / "build" / "rp2" / "emulator" / "bin" / "python"
+
+    def missing(self):
+        firmware = REPOSITORY / "build" / "rp2" / "pico.uf2"
+        for file in (self.program(), firmware):
+            if not file.exists():
+                return f"no {file}: run `make setup-rp2`"
+        frozen = firmware.stat().st_mtime
+        for source in (REPOSITORY / "smolmp").rglob("*.py"):
+            if source.stat().st_mtime > frozen:
+                return f"{source} is newer than the firmware: run `make setup-rp2`"
+        return None
+
+    def command(self, job):
+        script = REPOSITORY / "tools" / "rp2" / "unit.py"
+        return [str(self.program()), str(script), str(job.root), str(job.file), *job.functions]
+
+
+TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2]
 
 
 def choose(specifications):

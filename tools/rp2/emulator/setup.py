@@ -1,0 +1,11 @@
+"""Builds fastbatch.pyx: see make_emulator.sh."""
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+setup(
+    name="rp2040fastbatch",
+    version="0",
+    py_modules=[],
+    ext_modules=cythonize([Extension("fastbatch", ["fastbatch.pyx"], extra_compile_args=["-O3"])]),
+)
