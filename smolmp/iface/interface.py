@@ -53,6 +53,7 @@ _TX_DATA = const(64)  # where the transport header stands in iface.tx
 _TX_IPV4 = const(44)
 _TX_LINK = const(30)
 _DONT_FRAGMENT = const(0x4000)
+_TCP = const(6)
 
 _RX_IPV4 = const(1)  # bits of Device.checksums: what it checks
 _RX_ICMP = const(8)
@@ -65,7 +66,8 @@ _IDLE = const(0)
 _BUSY = const(-1)
 _BLOCKED = const(-2)
 _UNREACHABLE = const(-3)
-_TOO_BIG = const(-4)
+_TOO_BIG = const(-4)  # for the link
+_PATH_TOO_BIG = const(-5)
 
 _TICKS_MASK = const(0x3FFFFFFF)
 _TICKS_HALF = const(0x20000000)
@@ -85,7 +87,8 @@ class Interface(Configuration):
     `ip_addrs`: CIDR texts. `gateway`: the IPv4 default route. `seed`: of iface.random and of the
     secret key; another one on every boot, an int or, better, 16 octets that nobody can guess.
     `now`: the time, as poll() is given it. Sizes: `neighbors` remembered, `waiting` frames kept
-    for neighbours being resolved, `routes`, `addrs` and `groups` per family.
+    for neighbours being resolved, `routes`, `addrs` and `groups` per family, `paths` whose MTU is
+    remembered.
     `any_ip`: every address is ours. `announce`: tell the link about our addresses (RFC 5227).
     `loopback`: the device brings back what we send, so that our own address is a fair source;
     None: as device.loopback says. `icmp_rate`, `icmp_burst`: ICMP errors per second and at once.
@@ -107,6 +110,7 @@ class Interface(Configuration):
         waiting=4,
         addrs=4,
         groups=4,
+        paths=8,
         any_ip=False,
         announce=True,
         loopback=None,
@@ -125,9 +129,10 @@ class Interface(Configuration):
         self.recv = device.recv  # bound once: to bind a method is to allocate
         self.tx_start = _TX_LINK if ether else _TX_IPV4
         self.tx_end = _TX_IPV4 + mtu
+        self.clear_end = self.tx_end  # what ends behind it is looked at by _large()
         self.arp_tx = bytearray(44)
         self.arp_sender = memoryview(self.rx)[_RX_NET + 8 : _RX_NET + 14]
-        sizes = (neighbors, waiting, routes, addrs, groups)
+        sizes = (neighbors, waiting, routes, addrs, groups, paths)
         super().__init__(device, sizes, announce)
         # What was found in the frame at hand, and what replies are made of.
         self.rec = array("i", bytes(4 * _REC_WORDS))
@@ -394,15 +399,14 @@ class Interface(Configuration):
         flow[_LOCAL] with flow[_PROTO], flow[_HOPS] and flow[_TOS].
 
         _SENT: gone, or kept until the neighbour answers. _BUSY, _BLOCKED: not; try again in a
-        later dispatch(). _UNREACHABLE, _TOO_BIG: it cannot be sent; counted.
+        later dispatch(). _UNREACHABLE, _TOO_BIG, _PATH_TOO_BIG: it cannot be sent; counted.
         """
         if flow[_FAMILY] != 4:
             return self._send_other(flow, end)
-        if end > self.tx_end:
-            if self.fragment is not None:
-                return self.fragment(self, flow, end)
-            count(self.counters, _COUNT_IP_TOO_BIG)
-            return _TOO_BIG
+        if end > self.clear_end:
+            code = self._large(flow, end)
+            if code:
+                return code
         if self.tx_start == _TX_IPV4:  # no link header, no neighbours
             emit_ipv4(self.tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
         else:
@@ -421,6 +425,19 @@ class Interface(Configuration):
         count(self.counters, _COUNT_TX_BUSY)
         self.busy = True
         return _BUSY
+
+    def _large(self, flow, end: int) -> int:
+        """What becomes of a packet that is larger than the link or its path lets pass; 0: it is
+        not. TCP knows its paths: a segment beyond one tries whether it still is so."""
+        code = _TOO_BIG
+        if end <= self.tx_end:
+            if flow[_PROTO] == _TCP or end - _TX_IPV4 <= self.paths.mtu(flow):
+                return 0
+            code = _PATH_TOO_BIG
+        if self.fragment is not None:
+            return self.fragment(self, flow, end)
+        count(self.counters, _COUNT_IP_TOO_BIG)
+        return code
 
     def _send_other(self, flow, end: int) -> int:
         family = self.families.get(flow[_FAMILY])

@@ -5,8 +5,9 @@ from this host: `local` is where a received datagram was sent to, `remote` who s
 metadata of what was received is the address of the answer.
 
 Would-block is None. Errors are OSError: EMSGSIZE (the datagram cannot ever fit, or the buffer
-given to receive it was too small: then the datagram is lost), EADDRNOTAVAIL (no address or port
-to send to or to bind), EINVAL (already bound; nonsense).
+given to receive it was too small: then the datagram is lost; or, when there is nothing to receive,
+one that was sent is larger than its path lets pass: iface.path_mtu() knows), EADDRNOTAVAIL (no
+address or port to send to or to bind), EINVAL (already bound; nonsense).
 """
 
 from array import array
@@ -37,6 +38,7 @@ _SENT = const(1)
 _IDLE = const(0)
 _UNREACHABLE = const(-3)
 _TOO_BIG = const(-4)
+_PATH_TOO_BIG = const(-5)
 
 _TX_DATA = const(64)  # where the transport header stands in iface.tx
 
@@ -309,6 +311,9 @@ class DatagramSocket:
         elif code <= _UNREACHABLE:
             self._tx.discard()
             self.tx_dropped += 1
+            if code == _PATH_TOO_BIG:  # DF is set: nobody may fragment it (RFC 1191 6)
+                self.error = _EMSGSIZE
+                self.sockets.changed(self.slot)
         else:
             return code
         if self._starved:
