@@ -17,7 +17,7 @@ from errno import ECONNABORTED, ETIMEDOUT
 import micropython
 from micropython import const
 
-from smolmp.socket.tcp import congestion, rack, scoreboard, timers
+from smolmp.socket.tcp import congestion, path, rack, scoreboard, timers
 from smolmp.socket.tcp.scoreboard import limit, paint, sack, tidy
 
 _FAMILY = const(0)
@@ -361,6 +361,7 @@ def on_timeout(socket, iface):
         w[_SRTT] = 0  # RFC 6298 5.7: what was measured no longer tells anything
     w[_RTT_AT] = -1
     if w[_STATE] >= _ESTABLISHED:
+        path.suspect(socket, iface)
         _timeout(socket, now)
     else:
         w[_SND_NXT] = 0

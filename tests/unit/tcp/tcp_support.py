@@ -15,6 +15,8 @@ random unless the test sets it. `peer.reach(state)` walks a new socket into any 
 
 from array import array
 
+from support import icmp
+
 from smolmp.iface.interface import Interface
 from smolmp.phy.device import IP
 from smolmp.phy.queue import PacketQueue
@@ -28,6 +30,7 @@ from smolmp.wire.address import parse_address, to_words
 FLAGS = "FSRPAUEC"
 OURS = "192.168.69.1"
 PEER = "192.168.69.100"
+ROUTER = "192.168.69.254"
 PEER_PORT = 49500
 PEER_ISN = 0xFFFFFFF0
 MSS = 100  # of short_segments()
@@ -159,7 +162,8 @@ class Peer:
     def packet(self, flags, seq, ack=0, payload=b"", window=8192, **options):
         """An IP packet from the peer; options: mss, scale, sack (True: permitted), tsval (None:
         no timestamp though both agreed on them), tsecr, blocks ((left, right), ...),
-        user_timeout (16 bits), source (address), destination (address), port, remote_port."""
+        user_timeout (16 bits), source (address), destination (address), port, remote_port,
+        tos."""
         if self.iss is None:
             self.iss = 0
         rec = self.rec
@@ -171,7 +175,7 @@ class Peer:
         to_words(parse_address(options.get("destination", OURS)), rec, 8)
         rec[2], rec[3] = ports
         rec[12] = 64
-        rec[13] = 0
+        rec[13] = options.get("tos", 0)
         rec[27] = sum(1 << FLAGS.index(f) for f in flags)
         rec[28] = window
         bits = 0
@@ -208,6 +212,13 @@ class Peer:
         wire.emit(packet, 20, rec, bits, end)
         ipv4.emit(packet, 0, rec, end - 20, 0, 0x4000)
         return packet
+
+    def error(self, kind, code, packet, mtu=0, source=ROUTER, poll=True):
+        """An ICMP error from a router about `packet` of ours (RFC 792 quotes 8 octets of TCP)."""
+        rest = bytes([0, 0, mtu >> 8, mtu & 255]) + packet[:28]
+        assert self.device.inject(icmp(kind, code, rest, source))
+        if poll:
+            self.poll()
 
     def poll(self):
         """Poll once; the sockets that changed are remembered in .changed."""
@@ -251,7 +262,9 @@ class Peer:
             s.blocks = tuple(zip(edges[::2], edges[1::2]))
         if "S" in s.flags:
             self.stamping = s.tsval is not None
+        s.packet = bytes(self.buf[:n])
         s.hops = rec[12]
+        s.tos = rec[13]
         s.source_port = rec[3]
         s.destination_port = rec[2]
         return s
