@@ -120,14 +120,15 @@ def marked(iface, w, control, sent):
 
 @micropython.viper
 def _once(block) -> int:
-    """1 if the window reduced last has been acknowledged: SND.UNA stands beyond its end.
+    """1 if the window reduced last has been acknowledged, and CWR behind it: SND.UNA stands beyond
+    its end. (An ACK of exactly that end carries ECE for want of CWR.)
 
     That end is within what is in flight while it has not; so neither a connection that has never
     reduced its window nor 2 GiB sent since are mistaken for long.
     """
     w = ptr32(block)
     d = w[_ECN_MARK] - w[_SND_UNA]
-    if (d >> 30) & 3 or (d & 0x3FFFFFFF) == 0:
+    if (d >> 30) & 3:
         return 1
     return 1 if d & 0x3FFFFFFF > w[_SND_MAX] else 0
 

@@ -305,7 +305,10 @@ def test_reduced_once_per_window():
     assert not [g for g in more[1:] if "C" in g.flags]
     assert p.iface.stats()["tcp_ecn_reduced"] == 1
     assert p.iface.stats()["tcp_ece_in"] == n - 1
-    p.send("AE", 1, 1 + n * MSS, window=30000)  # the window that was reduced is through
+    # The window that was reduced is through, but CWR stands behind it.
+    p.send("AE", 1, 1 + n * MSS, window=30000)
+    assert s.w[CWND] == half and p.iface.stats()["tcp_ecn_reduced"] == 1
+    p.send("AE", 1, 1 + (n + 1) * MSS, window=30000)
     assert s.w[CWND] == half >> 1 and p.iface.stats()["tcp_ecn_reduced"] == 2
 
 
@@ -400,6 +403,9 @@ def test_numbers_wrap():
         p.send("AE", 1, 1 + (n - 1) * MSS, window=30000)
         assert s.w[CWND] == half
         p.send("AE", 1, 1 + n * MSS, window=30000)
+        queue(p, s, 1)
+        assert s.w[CWND] == half
+        p.send("AE", 1, 1 + n * MSS + 1, window=30000)
         assert s.w[CWND] < half
 
 
