@@ -13,7 +13,8 @@ What more it can do plugs in, when imported: IPv6 adds its ethertype and version
 VERSIONS and itself to configuration.FAMILIES; `iface.tasks` takes what needs a timer (`deadline`:
 ms mod 2**30 or -1; `run(iface, sockets)`); `iface.reassemble(iface, sockets)` gets fragments and
 calls `ipv4.deliver` when a datagram is whole; `iface.fragment(iface, flow, end) -> code` sends
-what is larger than the MTU; `iface.stranger(iface, sockets)` gets IPv4 packets not for us.
+what is larger than the link's or the path's MTU (`iface.paths`); `iface.stranger(iface, sockets)`
+gets IPv4 packets not for us.
 """
 
 from array import array
