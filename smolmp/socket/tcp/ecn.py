@@ -77,18 +77,27 @@ def syn_flags(w) -> int:
 def negotiate(socket, record):
     """The peer's SYN or SYN+ACK is in `record`: is there ECN from now on?
 
-    The two flags say so in one way each; others, such as both in a SYN+ACK, which is what a box
+    The two flags say so in one way each. Others, such as both in a SYN+ACK, which is what a box
     does that reflects what it does not know, mean no. So does a SYN that is itself marked as
     capable: then somebody on the path writes into the field.
     """
     w = socket.w
-    flags = record[_CONTROL] & _SETUP
     on = False
     if record[_CONTROL] & _ACK_BIT:
-        on = w[_ECN] == _ECN_ASKED and flags == _ECE
-    elif flags == _SETUP and not record[_TOS] & _CE:
+        on = w[_ECN] == _ECN_ASKED and record[_CONTROL] & _SETUP == _ECE
+    elif is_setup(record):
         # In a simultaneous open both have to have asked.
         on = w[_ECN] == _ECN_ASKED if w[_STATE] == _SYN_SENT else socket.ecn_mode != OFF
+    agree(w, on)
+
+
+def is_setup(record) -> bool:
+    """Does the SYN in `record` ask for ECN?"""
+    return record[_CONTROL] & _SETUP == _SETUP and not record[_TOS] & _CE
+
+
+def agree(w, on):
+    """The connection has ECN, or not."""
     w[_ECN] = _ECN_ON if on else 0
 
 

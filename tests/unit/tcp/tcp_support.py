@@ -15,15 +15,13 @@ random unless the test sets it. `peer.reach(state)` walks a new socket into any 
 
 from array import array
 
-from support import icmp
-
 from smolmp.iface.interface import Interface
 from smolmp.phy.device import IP
 from smolmp.phy.queue import PacketQueue
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
 from smolmp.socket.tcp import connection
-from smolmp.wire import ipv4
+from smolmp.wire import icmpv4, ipv4
 from smolmp.wire import tcp as wire
 from smolmp.wire.address import parse_address, to_words
 
@@ -215,8 +213,20 @@ class Peer:
 
     def error(self, kind, code, packet, mtu=0, source=ROUTER, poll=True):
         """An ICMP error from a router about `packet` of ours (RFC 792 quotes 8 octets of TCP)."""
-        rest = bytes([0, 0, mtu >> 8, mtu & 255]) + packet[:28]
-        assert self.device.inject(icmp(kind, code, rest, source))
+        quote = packet[:28]
+        end = 28 + len(quote)
+        error = bytearray(end)
+        error[28:] = quote
+        icmpv4.emit(error, 20, kind, code, 0, mtu, end)
+        rec = self.rec
+        rec[0] = 4
+        rec[1] = 1
+        to_words(parse_address(source), rec, 4)
+        to_words(parse_address(OURS), rec, 8)
+        rec[12] = 64
+        rec[13] = 0
+        ipv4.emit(error, 0, rec, end - 20, 0, 0x4000)
+        assert self.device.inject(error)
         if poll:
             self.poll()
 
