@@ -26,9 +26,7 @@ _SEQ = const(25)
 _STATE = const(14)
 _SND_UNA = const(15)
 _SND_MAX = const(18)
-_MSS_OUT = const(29)
 _PROGRESS = const(52)
-_MSS_FULL = const(90)
 _SOFT_ERROR = const(91)
 _SOFT_AT = const(92)
 
@@ -149,10 +147,7 @@ def paths_grew(iface, sockets):
     table = sockets.table
     slot = next_connection(table, table, 0, 1)
     while slot >= 0:
-        socket = sockets.objects[slot]
-        w = socket.w
-        if w[_STATE] >= _ESTABLISHED and w[_MSS_OUT] < w[_MSS_FULL]:
-            path.fit(socket, iface)
+        path.wider(sockets.objects[slot], iface)
         slot = next_connection(table, table, slot + 1, 1)
 
 

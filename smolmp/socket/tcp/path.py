@@ -12,7 +12,7 @@ from micropython import const
 
 from smolmp.counters import count
 from smolmp.socket.tcp.rack import lose_all
-from smolmp.socket.tcp.scoreboard import tidy
+from smolmp.socket.tcp.scoreboard import limit, tidy
 
 _STATE = const(14)
 _SND_NXT = const(17)
@@ -22,6 +22,7 @@ _BACKOFF = const(45)
 _RTT_AT = const(46)
 _DUPACKS = const(48)
 _RECOVER = const(49)
+_CWND = const(60)
 _PRIOR_CWND = const(71)
 _MSS_FULL = const(90)
 _B_SACKED = const(8)
@@ -47,6 +48,18 @@ def fit(socket, iface):
     mss = _within(socket, iface.paths.mtu(w))
     full = w[_MSS_FULL]
     w[_MSS_OUT] = mss if mss < full else full
+
+
+def wider(socket, iface):
+    """What was known of some path is forgotten: full segments again, and cwnd has room for one."""
+    w = socket.w
+    if w[_STATE] < _ESTABLISHED or w[_MSS_OUT] >= w[_MSS_FULL]:
+        return
+    fit(socket, iface)
+    if w[_CWND] < w[_MSS_OUT]:
+        w[_CWND] = w[_MSS_OUT]
+        limit(w, socket.board)
+    socket.sockets.mark(socket.slot)
 
 
 def _within(socket, mtu) -> int:

@@ -3,7 +3,7 @@
 # heap: 16m
 
 import micropython
-from tcp_support import PEER, PEER_PORT, Peer
+from tcp_support import PEER, PEER_PORT, Peer, short_segments
 
 
 def refused(call, *arguments):
@@ -108,3 +108,16 @@ def test_an_answer_in_syn_received_waits_for_a_busy_device():
     del p.device.send
     p.poll()
     p.expect("A", 1, 1)
+
+
+def test_window_shuts_in_the_poll_that_would_probe_the_tail():
+    """All was acknowledged meanwhile: there is no tail, and the window is what has to be asked."""
+    p, s = short_segments(window=200, sack=True)
+    assert s.send(bytes(250)) == 250
+    p.poll()
+    assert len(p.drain()) == 2
+    p.send("A", 1, 201, window=0, poll=False)
+    p.pass_time(500)  # the probe's time
+    p.nothing()
+    p.pass_time(1000)
+    p.expect("A", 201, 1, bytes(1))

@@ -307,3 +307,21 @@ def test_discovery_allocates_nothing():
     locked(run)
     assert p.iface.stats()["path_mtu_lowered"] == 8
     assert s.mss == 1460
+
+
+def test_segments_may_grow_when_cwnd_is_one_of_the_small_ones():
+    """Found by fuzzing: after a timeout a full segment has to go, whatever its size is now."""
+    p, s = opened()
+    s.congestion = "reno"
+    p.iface.paths.lifetime = 2
+    out = flow(p, s, 2920)
+    p.error(*NEEDED, out[0].packet, mtu=600)
+    p.drain()
+    p.device.send = lambda buf, start, end: False  # the device is busy when it should go
+    p.pass_time(1000)
+    assert s.w[60] == 560
+    p.pass_time(1000)
+    assert s.mss == 1460 and s.w[60] == 1460
+    del p.device.send
+    p.poll()
+    assert lengths(p.drain()) == [1460]
