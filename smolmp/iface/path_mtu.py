@@ -38,7 +38,6 @@ _PATH_ADDRESS = const(4)
 _UNREACHABLE_TYPE = const(3)
 _FRAGMENTATION_NEEDED = const(4)
 _TX_IPV4 = const(44)
-_MINIMUM_MTU = const(68)  # RFC 791 3.2
 
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
@@ -116,12 +115,13 @@ class PathMtus:
         if rec[_TYPE] != _UNREACHABLE_TYPE or rec[_CODE] != _FRAGMENTATION_NEEDED:
             return 0
         was = self.mtu(quoted)
+        length = _quoted_length(iface.rx, rec[_PAYLOAD])
         mtu = rec[_ICMP_SEQ]
+        if 0 < length <= mtu or 0 < length <= self.minimum:
+            return 0  # it was not too large
         if mtu == 0:
             # A router of before RFC 1191: the next plateau below what was too large (5).
-            mtu = _quoted_length(iface.rx, rec[_PAYLOAD])
-            if not _MINIMUM_MTU < mtu < was:
-                mtu = was
+            mtu = length if 0 < length < was else was
             for plateau in _PLATEAUS:
                 if plateau < mtu:
                     mtu = plateau

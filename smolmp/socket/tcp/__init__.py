@@ -24,8 +24,8 @@ began (81, 82) and ECN's mark (89), and only kernels (kernels.py) touch those: a
 would be allocated on every board. Everything else is a distance. SND.NXT and SND.MAX (the highest
 ever sent) count from SND.UNA, and so do positions in the stream: position p stands in the transmit
 ring at p, since the ring begins at SND.UNA. RCV.ADV counts from RCV.NXT, and out-of-order data is
-kept behind the receive ring's end, remembered by an Assembler in offsets from RCV.NXT. When SND.UNA
-moves by n, SND.NXT and SND.MAX shrink by n.
+kept behind the receive ring's end, remembered by an Assembler in offsets from RCV.NXT. When
+SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
 
 The states, and every way from one to another: states.py.
 

@@ -119,7 +119,7 @@ def test_socket_that_is_not_connected():
 def test_believed_only_from_a_socket_of_ours():
     n = net()
     s = bound(n, PEER_IP)
-    ours = udp(b"x" * 100, 6969, 4000, OUR_IP, PEER_IP)
+    ours = udp(b"x" * 1400, 6969, 4000, OUR_IP, PEER_IP)
     for packet in (
         udp(b"x", 6970, 4000, OUR_IP, PEER_IP),  # not our port
         udp(b"x", 6969, 4001, OUR_IP, PEER_IP),  # not whom we speak to
@@ -134,6 +134,9 @@ def test_believed_only_from_a_socket_of_ours():
     n.rx(icmp(3, 4, bytes(2) + u16(1280) + ours[:28], GATEWAY_IP, "192.168.69.255"))
     n.rx(needed(ours, 1500))
     n.rx(needed(ours, 9000))
+    n.rx(needed(udp(b"x" * 1252, 6969, 4000, OUR_IP, PEER_IP), 1280))  # it had room
+    n.rx(needed(udp(b"x" * 524, 6969, 4000, OUR_IP, PEER_IP), 100))  # and below the floor
+    n.rx(needed(udp(b"x" * 524, 6969, 4000, OUR_IP, PEER_IP), 0))
     assert n.iface.path_mtu(PEER_IP) == 1500 and s.recv() is None
     n.rx(needed(ours, 1280))
     assert n.iface.path_mtu(PEER_IP) == 1280
@@ -142,7 +145,7 @@ def test_believed_only_from_a_socket_of_ours():
 def test_floor_can_be_lowered():
     n = net()
     bound(n, PEER_IP)
-    ours = udp(b"x" * 100, 6969, 4000, OUR_IP, PEER_IP)
+    ours = udp(b"x" * 1400, 6969, 4000, OUR_IP, PEER_IP)
     n.rx(needed(ours, 100))
     assert n.iface.path_mtu(PEER_IP) == 552
     n.iface.paths.minimum = 68
@@ -284,10 +287,10 @@ class Flood:
         self.socket = bound(self.net)
         self.errors = []
         for i in range(12):
-            packet = udp(b"x" * 100, 6969, 4000, OUR_IP, "10.0.0.%d" % i)
+            packet = udp(b"x" * 1400, 6969, 4000, OUR_IP, "10.0.0.%d" % i)
             self.errors.append(needed(packet, 600 + 50 * i))
             self.errors.append(needed(packet, 0))
-        self.data = bytes(600)
+        self.data = bytes(1100)
         self.to = [udp_sockets.UdpMetadata(), udp_sockets.UdpMetadata()]
         self.to[0].set((PEER_IP, 4000))
         self.to[1].set(("10.0.0.11", 4000))
@@ -316,4 +319,4 @@ def test_flood_of_errors_allocates_nothing():
     n = flood.net
     assert n.count("path_mtu_lowered") == 48 and n.count("path_mtu_forgotten") == 8
     assert len(n.iface.paths) == 0
-    assert flood.out == 2 * 24 - 1, flood.out  # 552 at last: the second of the last host
+    assert flood.out == 2 * 24 - 1, flood.out  # 1006 at last: the second to the last host

@@ -259,7 +259,7 @@ def test_flood_allocates_nothing():
     p.poll()
     p.drain()
     rest = [
-        bytes([0, 0, mtu >> 8, mtu & 255]) + quoted(p, seq)[:28]
+        bytes([0, 0, mtu >> 8, mtu & 255, 0x45, 0, 5, 0xDC]) + quoted(p, seq)[4:28]
         for seq in (0, 1, 150, 400, 401, 1 << 31)
         for mtu in (0, 1, 67, 600, 1400, 1500, 65535)
     ]
