@@ -121,6 +121,8 @@ def update(socket, iface, n, duplicate):
         _duplicates(w, board, n)
     if w[_RECOVER]:
         _progress(socket, iface, n, delivered)
+        if w[_RECOVER] == 0 and w[_SND_MAX]:
+            arm(socket, now)  # again: the tail may be probed from now on
     if w[_FLAGS] & _FLAG_SACK:
         _judge(socket, now)
     if w[_RECOVER] > 0:

@@ -240,3 +240,19 @@ def test_blocks_of_one_ack_are_no_reordering():
     p.send("A", 1, 101, blocks=((501, 601),))
     p.send("A", 1, 101, blocks=((301, 401), (501, 601)))
     assert s.board[6] == 1
+
+
+def test_tail_is_probed_when_recovery_just_ended():
+    """The ACK that ends it starts the probe's timer, not the RTO's (RFC 8985 7.2)."""
+    p, s = sacking()
+    s.congestion = "cubic"
+    s.w[60] = 20 * MSS
+    p.send("A", 1, 101, blocks=((201, 601),))
+    assert seqs(p) == [101]
+    assert s.send(bytes(2 * MSS)) == 2 * MSS
+    p.send("A", 1, 101, blocks=((201, 1101),))
+    assert seqs(p) == [1101, 1201]
+    p.send("A", 1, 1101)
+    p.nothing()
+    p.pass_time(2 * s.round_trip() + 2 + 10)
+    assert seqs(p) == [1201]
