@@ -12,7 +12,7 @@ All along it is checked that
 - nothing raises, no poll() goes on for ever, no clock spins;
 - whatever arrives is what was sent, to the last octet before an end of stream;
 - a conversation that nobody disturbed ends well, and every one ends in time: no stuck socket;
-- control blocks are sound, at every change (talk.check_socket).
+- control blocks are sound, at every change (seats.check_socket).
 
 Every two hours nothing new begins for a while. Then every socket must come to rest, with no timer
 and no mark left; counters must add up, frame by frame; and memory must be what it was the last
@@ -28,7 +28,8 @@ from time import ticks_diff, ticks_ms
 from smolmp.phy.device import ETHERNET, IP
 from smolmp.prng import Random
 from tools.sim.network import MS, SECOND, Host, Network
-from tools.sim.talk import Conversation, Failure, Seat
+from tools.sim.seats import Failure, Reception, Seat
+from tools.sim.talk import Conversation
 
 HOUR = 3600 * SECOND
 CLIENTS = SERVERS = 6  # sockets of each kind, per host
@@ -75,7 +76,7 @@ class Pair:
             address = "10.0.%d.%d" % (number, i + 1)
             # One clock wraps in the first minutes, the others some hours later.
             clock = WRAP - 200000 - (2 * number + i) * 5 * 3600000
-            host = SoakHost(net, address, 10 * world.seed + 2 * number + i, medium, clock, 16)
+            host = SoakHost(net, address, 10 * world.seed + 2 * number + i, medium, clock, 20)
             host.polls = 0
             host.pair = self
             net.hosts.append(host)
@@ -86,6 +87,7 @@ class Pair:
         for host in self.hosts:
             host.clients = [Seat(host, world) for _ in range(CLIENTS)]
             host.servers = [Seat(host, world, 1000 + i) for i in range(SERVERS)]
+            host.receptions = [Reception(host, world, 1000 + SERVERS)]
             host.poll()
 
     def weather(self, random):
@@ -196,8 +198,11 @@ class World:
         near, far = pair.hosts[i], pair.hosts[1 - i]
         client = [seat for seat in near.clients if seat.is_free()]
         simultaneous = random.below(20) == 0
-        others = far.clients if simultaneous else far.servers
-        server = [seat for seat in others if seat.is_free()]
+        server = [
+            seat for seat in (far.clients if simultaneous else far.servers) if seat.is_free()
+        ]
+        if client and not simultaneous and random.below(3) == 0:
+            server = [guest for guest in [one.guest() for one in far.receptions] if guest]
         if not client or not server:
             return ""
         self.begun += 1
@@ -230,7 +235,7 @@ class World:
         while self.talks or not self.at_rest():
             if self.net.now > end:
                 left = [repr(talk) for talk in self.talks]
-                left += [repr(seat.socket) for seat in self.seats() if not seat.is_free()]
+                left += [repr(seat) for seat in self.seats() if not seat.is_free()]
                 raise Failure("no rest within %d s: %s" % (LONGEST // SECOND, ", ".join(left)))
             self.run(10 * SECOND)
             self.watch()
@@ -251,6 +256,7 @@ class World:
             for host in pair.hosts:
                 yield from host.clients
                 yield from host.servers
+                yield from host.receptions
 
     def at_rest(self):
         """Every socket is closed or listens, no frame is under way, nobody has anything to do."""

@@ -1,129 +1,24 @@
 """Conversations of the soak (soak.py): two ends of a connection that do everything programs do.
 
-A Seat is a socket of a host and its place in life: a client's, or a listener's with its port. A
-Conversation puts an End on two seats. Each end sends so many octets, in pieces; reads slowly, or
-not at all for a while (a zero window); closes when it has sent all, or after the peer has (half
-closed); sleeps with keep-alives; aborts, or leaves the set without a word.
+A Conversation puts an End on two seats (seats.py). Each end sends so many octets, in pieces; reads
+slowly, or not at all for a while (a zero window); closes when it has sent all, or after the peer
+has (half closed); sleeps with keep-alives; aborts, shuts everything down, or leaves the set
+without a word.
 
 Octet i of what end k of conversation c sends is (31 * c + 7 * k + i) % 251.
 """
 
-from errno import EADDRINUSE, ECONNREFUSED, ETIMEDOUT
+from errno import EADDRINUSE, ECONNREFUSED, ECONNRESET, ETIMEDOUT
 
 from smolmp.socket import tcp
 from tools.sim.network import MS, PATTERN, SECOND
+from tools.sim.seats import Failure, pick
 
 PATIENCE = 1500 * SECOND  # R2 is 15 times RTO, doubled up to 60 s: 900 s at most
-BUFFERS = (1, 64, 600, 1460, 4096, 16384, 65535, 100000)
 SIZES = (0, 1, 10, 300, 1459, 1460, 5000, 20000, 100000, 400000)
 PAUSES = (10, 1000, 10000, 60000, 300000)  # ms
 PIECES = (1, 100, 1460, 9000)
-CONGESTION = ("cubic", "cubic", "reno", "none")
-
-_STATE = 14
-_SND_NXT, _SND_MAX = 17, 18
-_RCV_ADV = 22
-_RX, _TX = 23, 26
-_ESTABLISHED, _TIME_WAIT = 4, 10
-_BOARD_SIZE = 24
-
 _buffer = bytearray(9000)
-
-
-class Failure(Exception):
-    """What must not be."""
-
-
-def check_socket(socket):
-    """The control block and the scoreboard agree with themselves."""
-    w = socket.w
-    if not (0 <= w[_RX + 2] <= w[_RX] and 0 <= w[_TX + 2] <= w[_TX]):
-        raise Failure("%r: more in a ring than fits" % socket)
-    if not 0 <= w[_RCV_ADV] <= w[_RX] - w[_RX + 2]:
-        raise Failure("%r: a window of %d is announced" % (socket, w[_RCV_ADV]))
-    if not _ESTABLISHED <= w[_STATE] < _TIME_WAIT:
-        return
-    if not 0 <= w[_SND_NXT] <= w[_SND_MAX] <= w[_TX + 2] + 1:
-        facts = socket, w[_SND_NXT], w[_SND_MAX], w[_TX + 2]
-        raise Failure("%r: SND.NXT %d SND.MAX %d queued %d" % facts)
-    board = socket.board
-    count = board[1]
-    if count > board[0]:
-        raise Failure("%r: the scoreboard has too many ranges" % socket)
-    end = 0
-    for i in range(_BOARD_SIZE, _BOARD_SIZE + 3 * count, 3):
-        if board[i] <= end:
-            raise Failure("%r: an empty range on the scoreboard" % socket)
-        end = board[i]
-    if end != w[_SND_NXT]:
-        raise Failure("%r: the scoreboard ends at %d, not %d" % (socket, end, w[_SND_NXT]))
-
-
-def pick(random, choices):
-    return choices[random.below(len(choices))]
-
-
-class Seat:
-    """A host's socket; `port`: of a listener."""
-
-    def __init__(self, host, world, port=0):
-        self.host = host
-        self.world = world
-        self.port = port
-        self.end = None
-        self.socket = None
-        self.quiet_since = 0
-        random = world.random
-        self.rx, self.tx = pick(random, BUFFERS), pick(random, BUFFERS)
-        self.new_socket()
-
-    def new_socket(self):
-        """Another socket with buffers of the same size."""
-        random = self.world.random
-        if self.socket is not None:
-            self.host.sockets.remove(self.socket)
-        self.socket = tcp.Socket(self.rx, self.tx, 1 + random.below(6), random.below(2) == 0)
-        self.socket.seat = self
-        self.host.sockets.add(self.socket)
-        if self.port:
-            self.socket.listen(self.port)
-
-    def dress(self):
-        """Options for the next connection. True: a user timeout may end it."""
-        random = self.world.random
-        socket = self.socket
-        socket.nagle = random.below(2) == 0
-        socket.congestion = pick(random, CONGESTION)
-        socket.ack_delay = pick(random, (0, 10, 10, 200))
-        socket.time_wait = pick(random, (1000, 10000, 60000))
-        socket.timeout = pick(random, (0, 0, 0, 0, 0, 120000))
-        socket.keep_alive = pick(random, (0, 0, 20000))
-        return socket.timeout != 0
-
-    def is_free(self):
-        return self.end is None and self.socket.state == ("LISTEN" if self.port else "CLOSED")
-
-    def serve(self):
-        """The socket changed, or its end has time for it."""
-        socket = self.socket
-        check_socket(socket)
-        if self.end is not None:
-            self.end.serve()
-        elif socket.may_send() or socket.may_recv() and socket.state != "CLOSED":
-            # Old SYN, old ACK: a connection that its client does not know. Rare, and legal.
-            self.world.count("ghost")
-            socket.abort()
-        if self.end is None and self.port and socket.state == "CLOSED":
-            socket.listen(self.port)
-
-    def later(self, ms):
-        """Serve in so many ms."""
-
-        def serve():
-            self.serve()
-            self.host.wake = self.world.net.now
-
-        self.world.net.at(ms * MS, serve)
 
 
 class End:
@@ -150,9 +45,8 @@ class End:
     def plan(self):
         """What depends on the peer."""
         random = self.talk.world.random
-        peer = self.peer.socket
         # Through the smallest buffer at most 300 times; in pieces of a 500th, at least.
-        room = min(len(self.socket.tx_buffer), len(peer.rx_buffer))
+        room = min(self.seat.tx, self.peer.seat.rx)
         self.to_send = min(self.to_send, 300 * room)
         self.piece = max(pick(random, PIECES), self.to_send // 500)
         self.bite = max(pick(random, PIECES), self.to_send // 500)
@@ -194,7 +88,10 @@ class End:
         first = self.number == self.talk.first or self.talk.first == 2
         if self.sent == self.to_send and not self.closed and (first or self.eof):
             if socket.may_send():
-                socket.close()
+                if self.number:
+                    socket.close()
+                else:
+                    socket.shutdown(tcp.SHUT_WR)
                 self.closed = True
                 self.advance()
         if not socket.is_open() and (self.eof or socket.error):
@@ -203,6 +100,8 @@ class End:
     def recognise(self):
         """Is the connection open, and ours?"""
         socket = self.socket
+        if socket is None:
+            return False  # not accepted yet
         if self.seat.port:
             remote = socket.remote
             if remote is None or remote[1] != self.talk.port:
@@ -257,21 +156,26 @@ class End:
         """The program gives the connection up."""
         if self.over:
             return
-        if how == "remove" and not self.seat.port:
+        socket = self.socket
+        if socket is None:
+            pass
+        elif how == "remove" and not self.seat.port:
             self.seat.new_socket()
+        elif how == "linger" and socket.may_send():
+            socket.linger = 0
+            socket.close()
+        elif how == "shutdown" and socket.may_send():
+            socket.shutdown(tcp.SHUT_RDWR)
+            self.to_send = self.sent  # what is queued still arrives
         else:
-            self.socket.abort()
+            socket.abort()
         self.seat.host.wake = self.talk.world.net.now
         self.finish(-1)
 
     def finish(self, error):
         self.error = error
         self.over = True
-        seat = self.seat
-        seat.end = None
-        seat.quiet_since = self.talk.world.net.now
-        if seat.port and seat.socket.state == "CLOSED":
-            seat.socket.listen(seat.port)
+        self.seat.leave()
 
     def well(self):
         return self.over and not self.error
@@ -303,7 +207,7 @@ class Conversation:
         self.rough = random.below(8) == 0
         if self.rough:
             quitter = self.ends[random.below(2)]
-            how = pick(random, ("abort", "abort", "remove"))
+            how = pick(random, ("abort", "remove", "linger", "shutdown"))
             world.net.at(random.below(20000) * MS, lambda: quitter.leave(how))
         self.port = 0
         if simultaneous or world.net.now - client.quiet_since > 60 * SECOND:
@@ -343,7 +247,7 @@ class Conversation:
         for end in self.ends:
             if not end.over:
                 self.wait(end)
-        if a.error and not a.opened and not b.opened and not b.over:
+        if a.error and not b.opened and not b.over:
             b.finish(-1)  # it never came to a connection: the seat is free again
         if a.over and b.over:
             self.over = True
@@ -369,9 +273,10 @@ class Conversation:
             self.world.count("aborted")
         elif self.pair.disturbed > self.start:
             self.world.count("disturbed")
-        elif not a.opened and not b.opened:
+        elif not b.opened:
             # An old SYN held the listener; seven SYNs were lost; the old pair is in TIME-WAIT.
-            if a.error not in (ECONNREFUSED, ETIMEDOUT, EADDRINUSE):
+            allowed = (ECONNREFUSED, ETIMEDOUT, EADDRINUSE)
+            if a.error not in allowed and not (a.error == ECONNRESET and b.socket is None):
                 raise Failure("not opened: %r" % self)
             self.world.count("not opened")
         elif (a.fragile or b.fragile) and ETIMEDOUT in (a.error, b.error):

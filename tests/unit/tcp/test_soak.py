@@ -7,7 +7,7 @@ what it looks for: each of its checks is shown a network, or a program, that is 
 # timeout: 300
 
 from smolmp.socket import tcp
-from tools.sim import soak, talk
+from tools.sim import seats, soak, talk
 from tools.sim.network import Wire
 
 _said = []
@@ -37,7 +37,7 @@ def fails(owner, name, function, text, hours=0.1):
     said = []
     try:
         soak.soak(hours, 3, said.append)
-    except talk.Failure as e:
+    except seats.Failure as e:
         assert text in str(e), e
         assert said[-1].startswith("FAILED: seed 3, step "), said
     else:
