@@ -35,12 +35,6 @@ def filling():
     return octets[4:_PAGE]
 
 
-class Take(services.Digest):
-    def serve(self):
-        super().serve()
-        self.retransmitted = self.socket.retransmissions()
-
-
 class Give(services.Service):
     """Page i is i in four octets, the first the highest, and filling()."""
 
@@ -55,7 +49,6 @@ class Give(services.Service):
 
     def serve(self):
         socket = self.socket
-        self.retransmitted = socket.retransmissions()
         while self.left:
             if self.at == _PAGE:
                 self.at = 0
@@ -85,20 +78,17 @@ def main():
     device = command.open_device(name, options)
     iface = command.interface(device, address, options)
     sockets = SocketSet()
-    large, small = _BUFFER, 2048
-    if mode == "take":
-        socket = sockets.add(tcp.Socket(options.rx or large, options.tx or small))
-        service = Take(socket, port)
-    elif mode == "give":
-        socket = sockets.add(tcp.Socket(options.rx or small, options.tx or large))
-        service = Give(socket, port)
-        service.size = command.number(size, options, 0, 1 << 40)
-    else:
+    if mode not in ("take", "give"):
         options.wrong("take or give, not " + mode)
+    rx, tx = (_BUFFER, 2048) if mode == "take" else (2048, _BUFFER)
+    socket = tcp.Socket(options.rx or rx, options.tx or tx)
+    listener = sockets.add(tcp.Listener(pool=(socket,)))
+    Give.size = command.number(size, options, 0, 1 << 40)
+    server = services.Server(listener, port, services.Digest if mode == "take" else Give)
     print("ready: %s on %s port %d" % (mode, address, port))
-    ended = lambda: service.served and not socket.is_active()  # noqa: E731
+    ended = lambda: server.served and listener.free()  # noqa: E731
     command.loop(iface, sockets, device, options.spin, ended, 100)
-    print("retransmitted", service.retransmitted)
+    print("retransmitted", socket.retransmissions())
     if options.fault:
         for direction, faults in (("in", device.rx), ("out", device.tx)):
             counters = faults.counters()
