@@ -46,6 +46,7 @@ _RTO_MAX = const(60000)  # RFC 6298 2.5
 _LONGEST = const(0xFFFFFF)  # 4.6 hours
 _INTERVAL = const(75000)  # between keep-alive probes, as everywhere
 _THREE_DAYS = const(0x10000000)
+_R2 = const(900000)  # as 15 retransmissions at _RTO_MAX (RFC 9293 3.8.3 wants 100 s at least)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
@@ -202,6 +203,10 @@ def _probe_window(socket, now):
     w = socket.w
     w[_T_PERSIST] = -1
     if w[_T_RETRANSMIT] >= 0:
+        return
+    if ((now - w[_PROGRESS]) & _WRAP) > _R2:
+        # Probes may go on as long as they are answered (RFC 9293 3.8.6.1); these were not.
+        socket.fail(ETIMEDOUT)
         return
     w[_FLAGS] |= _FLAG_PROBE
     w[_BACKOFF] += 1

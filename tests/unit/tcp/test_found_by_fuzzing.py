@@ -60,13 +60,13 @@ def test_the_longest_persist_interval_is_computed_in_31_bits():
     probes = 0
     micropython.heap_lock()
     try:
-        for _ in range(40):
+        for _ in range(28):  # 14 minutes: R2 ends it after 15
             p.now = (p.now - (0x3FFFFFFF - 30000) - 1) & 0x3FFFFFFF
             p.iface.poll(p.now, p.sockets)
             probes += p.device.take_into(p.buf) != 0
     finally:
         micropython.heap_unlock()
-    assert 18 <= probes <= 20, probes
+    assert 12 <= probes <= 14, probes
 
 
 def test_window_updates_end_when_the_scale_is_coarser_than_two_small_segments():
