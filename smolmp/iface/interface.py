@@ -27,7 +27,7 @@ from smolmp.iface.configuration import Configuration
 from smolmp.iface.ipv4 import emit, next_hop
 from smolmp.iface.ipv4 import ingress as ipv4_ingress
 from smolmp.prng import Random
-from smolmp.socket.set import next_bit
+from smolmp.socket.set import clear_bit, next_bit
 from smolmp.wire.ethernet import parse as parse_ethernet
 from smolmp.wire.ipv4 import emit as emit_ipv4
 
@@ -122,7 +122,6 @@ class Interface(Configuration):
         self.tx = bytearray(_TX_DATA + mtu)
         self.view = memoryview(self.rx)[_RX_LINK if ether else _RX_NET :]
         self.view_size = len(self.view)
-        self.recv = device.recv  # bound once: to bind a method is to allocate
         self.tx_start = _TX_LINK if ether else _TX_IPV4
         self.tx_end = _TX_IPV4 + mtu
         self.arp_tx = bytearray(44)
@@ -154,9 +153,6 @@ class Interface(Configuration):
         self.now = now & _TICKS_MASK
         self.seconds = 0  # since construction
         self._milliseconds = 0
-        # The tables, as send() uses them.
-        self._neighbor_words = self.neighbors.words
-        self._route_words = self.routes.words
         # What plugs in, beside tasks.
         self.reassemble = None
         self.fragment = None
@@ -171,13 +167,13 @@ class Interface(Configuration):
         self.busy = False  # the device did not take the last frame
         self.gone = False  # it did: the last packet is not waiting for its neighbour
         device.prepare(self.tx, self.tx_start)
-        self.transmit = device.send  # bound once, as recv
         self.burst = 0  # segments that may follow the one dispatch() sends, and that did
         self.followed = 0
         self.more = False  # the budget ended before the work did
         if loopback is None:
             loopback = getattr(device, "loopback", False)
         self.ipv4[3] = 1 if loopback else 0
+        self.bind()
         if ether:
             self.set_hardware_addr(hardware_addr)
         for cidr in ip_addrs:
@@ -185,6 +181,22 @@ class Interface(Configuration):
         self.any_ip = any_ip
         if gateway is not None:
             self.routes.add_default(gateway)
+
+    def bind(self):
+        """Find once what every packet works with. To be called again by whoever replaces a frame,
+        a table or a method of the device after construction (tests do)."""
+        device = self.device
+        self.recv = device.recv
+        self.transmit = device.send
+        self._neighbor_words = self.neighbors.words
+        self._route_words = self.routes.words
+        ether = self.tx_start == _TX_LINK
+        self._inward = (self.rx, self.rec, self.mac, self.counters, self.recv, self.view, ether)
+        tables = (self.ipv4, self._route_words, self._neighbor_words)
+        self._outward = (self.tx, self.mac, self.counters, self.transmit, self.tx_end) + tables
+        # To look a method up costs several times what an attribute does.
+        for name in ("poll", "poll_delay", "poll_egress", "send"):
+            setattr(self, name, getattr(self, name))
 
     # Polling.
 
@@ -195,40 +207,48 @@ class Interface(Configuration):
         Returns the sockets that became readable, writable, closed ...: the same list every time,
         valid until the next poll. poll_delay() says when to come back.
         """
-        self._begin(now, sockets)
-        self._ingress(sockets, budget)
-        self._egress(sockets, budget, _BURST)
+        _begin(self, now, sockets)
+        _ingress(self, sockets, budget)
+        _egress(self, sockets, budget, _BURST)
         return sockets.take_changed()
 
     def poll_ingress_single(self, now: int, sockets) -> int:
         """Process one frame. 0: there was none; 1: done; 2: sockets changed (and are still to be
         reported by poll() or sockets.take_changed())."""
-        self._begin(now, sockets)
-        if self._ingress(sockets, 1):
+        _begin(self, now, sockets)
+        if _ingress(self, sockets, 1):
             return 0
         return 2 if sockets.has_changes() else 1
 
+    @micropython.native
     def poll_egress(self, now: int, sockets) -> int:
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
-        self._begin(now, sockets)
-        sent = self._egress(sockets, sockets.count_marks(), 0)
-        return 2 if sockets.has_changes() else sent
+        _begin(self, now, sockets)
+        sent = _egress(self, sockets, sockets.count_marks(), 0)
+        return 2 if sockets.has_changes() else 1 if sent else 0
 
     @micropython.native
     def poll_delay(self, now: int, sockets):
         """Milliseconds until poll() has something to do unless a frame arrives, 0: now, None:
         only then. With a busy device and nothing else to do: 1."""
-        now &= _TICKS_MASK
         if self.more:
             return 0
-        if sockets.neighbor_events != self.neighbors.events and sockets.has_blocked():
-            return 0
-        if sockets.has_marks() or self.neighbors.pending or self._announcing >= 0 and self._link:
+        if next_bit(sockets.marks, 0, sockets.slots) >= 0:
             return 1 if self.busy else 0
-        delay = sockets.delay(now)
-        other = self.neighbors.delay(now)
-        if other >= 0:
+        neighbors = self.neighbors
+        if neighbors.events != sockets.neighbor_events and sockets.has_blocked():
+            return 0
+        if neighbors.pending or self._announcing >= 0 and self._link:
+            return 1 if self.busy else 0
+        now &= _TICKS_MASK
+        delay = sockets.earliest
+        if delay >= 0:
+            delay = (delay - now) & _TICKS_MASK
+            if delay >= _TICKS_HALF:
+                delay = 0
+        if neighbors.incomplete:
+            other = neighbors.delay(now)
             if not other and self.busy:
                 other = 1
             if delay < 0 or other < delay:
@@ -243,20 +263,6 @@ class Interface(Configuration):
         if delay is None:
             return None
         return ((now & _TICKS_MASK) - (_TICKS_MASK - delay) - 1) & _TICKS_MASK
-
-    @micropython.native
-    def _begin(self, now, sockets):
-        """Let time pass."""
-        now &= _TICKS_MASK
-        if now != self.now:
-            self._tick(now)
-        self.busy = False
-        if self.neighbors.incomplete:
-            self.neighbors.run()
-        if self.tasks:
-            self._run_tasks(sockets)
-        if sockets.earliest >= 0 and (now - sockets.earliest) & _TICKS_MASK < _TICKS_HALF:
-            sockets.run_timers(self)
 
     def _tick(self, now):
         elapsed = (now - self.now) & _TICKS_MASK
@@ -291,39 +297,6 @@ class Interface(Configuration):
             self._announce_from(0)
         self._link = up
 
-    @micropython.native
-    def _ingress(self, sockets, budget) -> int:
-        """Process up to `budget` frames; what is left of it."""
-        express = sockets.express
-        while budget > 0:
-            if express is None:
-                n = self.device.recv(self.view)
-            else:
-                n = express.drain(self, budget)
-                budget -= express.taken
-            if n <= 0:
-                break
-            budget -= 1
-            count(self.counters, _COUNT_RX_FRAMES)
-            if n > self.view_size:  # a broken device; all bounds rest on this
-                count(self.counters, _COUNT_RX_MALFORMED)
-            elif self.tx_start == _TX_IPV4:
-                self._packet(sockets, n)
-            else:
-                n = parse_ethernet(self.rx, _RX_LINK, _RX_LINK + n, self.rec, self.mac)
-                if n:
-                    count(self.counters, 3 - n)
-                elif self.rec[_ETHERTYPE] == 0x0800:
-                    ipv4_ingress(self, sockets)
-                else:
-                    handler = ETHERTYPES.get(self.rec[_ETHERTYPE])
-                    if handler is None:
-                        count(self.counters, _COUNT_RX_UNSUPPORTED)
-                    else:
-                        handler(self, sockets)
-        self.more = budget <= 0
-        return budget
-
     def _packet(self, sockets, n: int):
         """An IP packet of `n` bytes without a link header."""
         rec = self.rec
@@ -336,46 +309,6 @@ class Interface(Configuration):
             count(self.counters, _COUNT_RX_UNSUPPORTED)
         else:
             handler(self, sockets)
-
-    @micropython.native
-    def _egress(self, sockets, budget, burst) -> int:
-        """Send announcements and kept frames, then visit marked sockets, round robin: up to
-        `budget` packets, at most 1 + `burst` a visit; 1 if a socket sent something."""
-        if sockets.neighbor_events != self.neighbors.events:
-            sockets.neighbor_events = self.neighbors.events
-            sockets.unblock()
-        if self._announcing >= 0 or self.neighbors.pending:
-            self._link_egress()
-        sent = 0
-        while budget > 0 and not self.busy:
-            slot = next_bit(sockets.marks, sockets.turn, sockets.slots)
-            if slot < 0:
-                if not sockets.turn:
-                    break
-                sockets.turn = 0
-                continue
-            budget -= 1
-            self.burst = burst if burst < budget else budget
-            if self.burst and next_bit(sockets.marks, slot + 1, sockets.slots) < 0:
-                if next_bit(sockets.marks, 0, slot) < 0:
-                    self.burst = budget  # nobody else waits for a turn
-            code = sockets.objects[slot].dispatch(self)
-            if code == _BUSY:
-                self.busy = True
-                sockets.turn = slot
-                break
-            sockets.turn = slot + 1
-            if code == _IDLE:
-                sockets.unmark(slot)
-            elif code == _BLOCKED:
-                sockets.block(slot)
-            else:
-                sent = 1
-                if code == _LAST:
-                    sockets.unmark(slot)
-                budget -= self.followed
-                self.followed = 0
-        return sent
 
     def _link_egress(self):
         while self._announcing >= 0 and self._link:
@@ -398,29 +331,36 @@ class Interface(Configuration):
         """
         if flow[_FAMILY] != 4:
             return self._send_other(flow, end)
-        if end > self.tx_end:
-            if self.fragment is not None:
-                return self.fragment(self, flow, end)
-            count(self.counters, _COUNT_IP_TOO_BIG)
-            return _TOO_BIG
-        if self.tx_start == _TX_IPV4:  # no link header, no neighbours
-            emit_ipv4(self.tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
+        tx, mac, counters, transmit, most, own, routes, neighbors = self._outward
+        if end > most:
+            return self._send_large(flow, end)
+        start = self.tx_start
+        if start == _TX_IPV4:  # no link header, no neighbours
+            emit_ipv4(tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
         else:
-            index = next_hop(self.ipv4, self._route_words, self._neighbor_words, flow, self.now)
+            index = next_hop(own, routes, neighbors, flow, self.now)
             if index == _UNREACHABLE:
-                count(self.counters, _COUNT_IP_NO_ROUTE)
+                count(counters, _COUNT_IP_NO_ROUTE)
                 return _UNREACHABLE
-            emit(self.tx, flow, end, self._neighbor_words, index, self.mac)
+            emit(tx, flow, end, neighbors, index, mac)
             if index < 0:
-                self.gone = False
-                return self.neighbors.wait(self.tx, _TX_LINK, end)
-        if self.device.send(self.tx, self.tx_start, end):
-            count(self.counters, _COUNT_TX_FRAMES)
-            self.gone = True
+                if self.gone:
+                    self.gone = False
+                return self.neighbors.wait(tx, _TX_LINK, end)
+        if transmit(tx, start, end):
+            count(counters, _COUNT_TX_FRAMES)
+            if not self.gone:
+                self.gone = True
             return _SENT
-        count(self.counters, _COUNT_TX_BUSY)
+        count(counters, _COUNT_TX_BUSY)
         self.busy = True
         return _BUSY
+
+    def _send_large(self, flow, end: int) -> int:
+        if self.fragment is not None:
+            return self.fragment(self, flow, end)
+        count(self.counters, _COUNT_IP_TOO_BIG)
+        return _TOO_BIG
 
     def _send_other(self, flow, end: int) -> int:
         family = self.families.get(flow[_FAMILY])
@@ -448,3 +388,111 @@ class Interface(Configuration):
     def solicit(self, family: int, index: int) -> bool:
         """Ask for neighbour entry `index`; False: the device is busy."""
         return self.families[family].solicit(self, index)
+
+
+# The walk. Functions, since a method of so large an object is searched for at every call.
+
+
+@micropython.native
+def _begin(iface, now, sockets):
+    """Let time pass."""
+    now &= _TICKS_MASK
+    if now != iface.now:
+        iface._tick(now)
+    if iface.busy:  # to store an attribute costs more than to look at several: see class
+        iface.busy = False
+    if iface.neighbors.incomplete:
+        iface.neighbors.run()
+    if iface.tasks:
+        iface._run_tasks(sockets)
+    earliest = sockets.earliest
+    if earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF:
+        sockets.run_timers(iface)
+
+
+@micropython.native
+def _ingress(iface, sockets, budget) -> int:
+    """Process up to `budget` frames; what is left of it."""
+    rx, rec, mac, counters, recv, view, ether = iface._inward
+    express = sockets.express
+    size = iface.view_size
+    while budget > 0:
+        if express is None:
+            n = recv(view)
+        else:
+            n = express.drain(iface, budget)
+            budget -= express.taken
+        if n <= 0:
+            break
+        budget -= 1
+        count(counters, _COUNT_RX_FRAMES)
+        if n > size:  # a broken device; all bounds rest on this
+            count(counters, _COUNT_RX_MALFORMED)
+        elif not ether:
+            iface._packet(sockets, n)
+        else:
+            n = parse_ethernet(rx, _RX_LINK, _RX_LINK + n, rec, mac)
+            if n:
+                count(counters, 3 - n)
+            elif rec[_ETHERTYPE] == 0x0800:
+                ipv4_ingress(iface, sockets)
+            else:
+                handler = ETHERTYPES.get(rec[_ETHERTYPE])
+                if handler is None:
+                    count(counters, _COUNT_RX_UNSUPPORTED)
+                else:
+                    handler(iface, sockets)
+    more = budget <= 0
+    if iface.more is not more:
+        iface.more = more
+    return budget
+
+
+@micropython.native
+def _egress(iface, sockets, budget, burst) -> int:
+    """Send announcements and kept frames, then visit marked sockets, round robin: up to
+    `budget` packets, at most 1 + `burst` a visit; how many of them were sent."""
+    neighbors = iface.neighbors
+    if sockets.neighbor_events != neighbors.events:
+        sockets.neighbor_events = neighbors.events
+        sockets.unblock()
+    if neighbors.pending or iface._announcing >= 0:
+        iface._link_egress()
+    marks = sockets.marks
+    slots = sockets.slots
+    dispatchers = sockets.dispatchers
+    turn = sockets.turn
+    sent = 0
+    while budget > 0 and not iface.busy:
+        slot = next_bit(marks, turn, slots)
+        if slot < 0:
+            if not turn:
+                break
+            turn = 0
+            continue
+        budget -= 1
+        room = burst if burst < budget else budget
+        if room and next_bit(marks, slot + 1, slots) < 0 and next_bit(marks, 0, slot) < 0:
+            room = budget  # nobody else waits for a turn
+        if iface.burst != room:
+            iface.burst = room
+        code = dispatchers[slot](iface)
+        if code == _BUSY:
+            iface.busy = True
+            turn = slot
+            break
+        turn = slot + 1
+        if code > 0:
+            sent += 1
+            if code == _LAST:
+                clear_bit(marks, slot)
+            if iface.followed:
+                budget -= iface.followed
+                sent += iface.followed
+                iface.followed = 0
+        elif code == _IDLE:
+            clear_bit(marks, slot)
+        elif code == _BLOCKED:
+            sockets.block(slot)
+    sockets.turn = turn
+    return sent

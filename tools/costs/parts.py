@@ -141,7 +141,9 @@ PARTS = ("poll", "the program", "poll_egress", "poll_delay")
 def tcp_echo():
     server = Server()
     socket = server.sockets.add(tcp.Socket(1 << 15, 1 << 15))
-    services.Echo(socket, PORT)
+    services.Echo(socket)
+    socket.nagle = False
+    socket.listen(PORT)
     server.open(socket)
     turns, trip = program(server)
     outside.tcp(server.wire, 24, b"x")
@@ -182,7 +184,9 @@ def icmp_echo():
 def idle():
     server = Server()
     socket = server.sockets.add(tcp.Socket(1 << 12, 1 << 12))
-    services.Echo(socket, PORT)
+    services.Echo(socket)
+    socket.nagle = False
+    socket.listen(PORT)
     server.open(socket)
     server.poll()
     iface, sockets = server.iface, server.sockets
@@ -195,7 +199,9 @@ def received():
     """Full segments to a sink, 16 a poll."""
     server = Server()
     socket = server.sockets.add(tcp.Socket(1 << 17, 1 << 11))
-    services.Sink(socket, PORT)
+    services.Sink(socket)
+    socket.nagle = False
+    socket.listen(PORT)
     server.open(socket)
     outside.tcp(server.wire, 24, bytes(range(256)) * 6)
     outside.tcp(server.wire, 16, (bytes(range(256)) * 6)[:SEGMENT])
@@ -254,7 +260,9 @@ def sent():
     """Full segments from a source; an ACK for all comes with the next poll."""
     server = Server()
     socket = server.sockets.add(tcp.Socket(1 << 11, 1 << 17))
-    services.Source(socket, PORT)
+    services.Source(socket)
+    socket.nagle = False
+    socket.listen(PORT)
     server.open(socket)
     outside.tcp(server.wire, 16, b"")
     wire, iface, sockets = server.wire, server.iface, server.sockets
@@ -298,7 +306,9 @@ def steps(n):
     """The kernels that a segment of n octets passes on the long way, one by one."""
     server = Server()
     socket = server.sockets.add(tcp.Socket(1 << 17, 1 << 17))
-    services.Sink(socket, PORT)
+    services.Sink(socket)
+    socket.nagle = False
+    socket.listen(PORT)
     server.open(socket)
     wire, iface, table = server.wire, server.iface, server.sockets.table
     outside.tcp(wire, 24, bytes(n))
