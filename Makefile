@@ -6,7 +6,7 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench demo clean distclean
+.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench profile demo clean distclean
 .PHONY: loss-matrix loss-peers soak
 .DEFAULT_GOAL := help
 
@@ -16,6 +16,7 @@ help:
 	@echo "make unit       only tests/unit, inside MicroPython"
 	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
 	@echo "make bench      how fast, beside lwIP and PyTCP (ROUNDS=3 SECS=2)"
+	@echo "make profile    where each microsecond of a segment and an echo goes (ONLY=echo)"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
 	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
 	@echo "make test-rp2   tests/unit on an emulated Pico (tools/rp2; a quarter of an hour)"
@@ -65,6 +66,11 @@ ROUNDS ?= 3
 SECS ?= 2
 bench: setup
 	@$(VENV)/python tools/peers/compare.py --rounds $(ROUNDS) --secs $(SECS)
+
+# In memory: what a segment, an echo, an idle poll cost, in parts.
+ONLY ?=
+profile: setup
+	@$(VENV)/python tools/costs/table.py --only "$(ONLY)"
 
 # Simulated time. WRITE=1 makes the figures the snapshot that tests/unit/tcp compares with.
 loss-matrix: setup

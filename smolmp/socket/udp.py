@@ -33,8 +33,9 @@ from smolmp.socket.endpoint import (
     set_remote,
 )
 from smolmp.socket.protocols import HANDLERS, ICMP_ERRORS, PATHS_GREW
+from smolmp.socket.set import set_bit
 from smolmp.storage.kernels import ring_read_sum, ring_write_sum
-from smolmp.storage.packets import packet_enter, packet_first
+from smolmp.storage.packets import packet_drop, packet_enter, packet_first
 from smolmp.wire.udp import parse
 
 _FAMILY = const(0)
@@ -240,7 +241,7 @@ class Socket(DatagramSocket):
             self._full(iface)
         elif total == 0xFFFF or not acc or iface.checksums & _RX_UDP:
             packet_enter(words, n, rec)
-            self.sockets.changed(self.slot)
+            set_bit(self.sockets.changes, self.slot)
         else:
             count(iface.counters, _COUNT_RX_BAD_CHECKSUM)
 
@@ -289,7 +290,7 @@ class Socket(DatagramSocket):
         if code == _SENT:
             count(iface.counters, _COUNT_UDP_OUT)
             if not self._starved:  # as _sent() does it, a method call cheaper
-                ring.discard()
+                packet_drop(words)
                 return _SENT
         elif code <= _TOO_BIG:
             return self._too_big(iface, code)

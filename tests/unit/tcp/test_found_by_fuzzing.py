@@ -103,9 +103,11 @@ def test_an_answer_in_syn_received_waits_for_a_busy_device():
     p.send("S", 0)
     p.expect("SA", 0, 1)
     p.device.send = lambda buf, start, end: False
+    p.iface.bind()
     p.send("A", 70000, 1)  # outside of the window
     p.nothing()
     del p.device.send
+    p.iface.bind()
     p.poll()
     p.expect("A", 1, 1)
 
