@@ -6,7 +6,8 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench demo loss-matrix clean distclean
+.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench profile demo clean distclean
+.PHONY: loss-matrix loss-peers soak
 .DEFAULT_GOAL := help
 
 help:
@@ -15,9 +16,12 @@ help:
 	@echo "make unit       only tests/unit, inside MicroPython"
 	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
 	@echo "make bench      how fast, beside lwIP and PyTCP (ROUNDS=3 SECS=2)"
+	@echo "make profile    where each microsecond of a segment and an echo goes (ONLY=echo)"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
 	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
 	@echo "make test-rp2   tests/unit on an emulated Pico (tools/rp2; a quarter of an hour)"
+	@echo "make loss-peers  the same over a real wire, beside the kernel's TCP (three minutes)"
+	@echo "make soak       1 GB each way through faults, 24 simulated hours (about an hour)"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
 	@echo 'PYTEST="..."    more options for pytest, such as --target unix32 or -k arp'
@@ -63,11 +67,26 @@ SECS ?= 2
 bench: setup
 	@$(VENV)/python tools/peers/compare.py --rounds $(ROUNDS) --secs $(SECS)
 
+# In memory: what a segment, an echo, an idle poll cost, in parts.
+ONLY ?=
+profile: setup
+	@$(VENV)/python tools/costs/table.py --only "$(ONLY)"
+
 # Simulated time. WRITE=1 makes the figures the snapshot that tests/unit/tcp compares with.
 loss-matrix: setup
 	@MICROPYPATH=$(CURDIR):.frozen build/micropython/micropython-amd64 -X heapsize=32m \
 	    tools/sim/loss_matrix.py --svg build/loss_matrix.svg \
 	    $(if $(WRITE),--write tests/unit/tcp/loss_matrix.txt)
+
+# Real time, real kernel. PEERS="--rtt 20 --loss 1 --seeds 10": more of what matters most.
+PEERS ?=
+loss-peers: setup
+	@$(VENV)/python tools/loss_peers.py --svg build/loss_peers.svg $(PEERS)
+
+# SOAK="gigabyte --target unix32 --size 100", SOAK="day --hours 1 --seed 7": a part of it.
+SOAK ?=
+soak: setup
+	@$(VENV)/python tools/soak.py $(SOAK)
 
 demo: setup
 	@$(VENV)/python tools/demo.py

@@ -69,6 +69,15 @@ NAMES = (
     "tcp_paws",  # 52  segments with an old timestamp, or without the one that was agreed on
     "tcp_invalid_limited",  # 53  empty segments out of place not answered: rate limit
     "tcp_time_wait_reused",  # 54  connections that began where an old one was in TIME-WAIT
+    # Paths, and what routers say of them.
+    "tcp_icmp_rejected",  # 55  ICMP errors that quote nothing in flight: forged or late
+    "tcp_icmp_errors",  # 56  believed: a connection was refused, or has a soft error
+    "path_mtu_lowered",  # 57  a path lets only smaller packets pass
+    "path_mtu_forgotten",  # 58  after 10 minutes: larger ones are tried again
+    "tcp_black_holes",  # 59  large segments are swallowed: smaller ones go
+    "tcp_ce_in",  # 60  segments marked on their way (RFC 3168)
+    "tcp_ece_in",  # 61  ACKs that tell of such
+    "tcp_ecn_reduced",  # 62  windows reduced for that
 )
 
 

@@ -6,4 +6,5 @@ import smolmp.wire.icmpv4
 import smolmp.iface.icmp
 import smolmp.iface.arp
 import smolmp.iface.ipv4
+import smolmp.iface.path_mtu
 from smolmp.iface.interface import Interface

@@ -10,6 +10,7 @@ from micropython import const
 from smolmp.counters import NAMES
 from smolmp.iface import ipv4
 from smolmp.iface.neighbors import Neighbors
+from smolmp.iface.path_mtu import PathMtus
 from smolmp.iface.routes import Routes
 from smolmp.socket.protocols import READDRESSED
 from smolmp.wire import address as addresses
@@ -39,8 +40,8 @@ class Configuration:
     """The part of Interface that is in no packet's way: its tables, and how they are set up."""
 
     def __init__(self, device, sizes, announce):
-        """sizes: (neighbors, waiting, routes, addrs, groups)."""
-        neighbors, waiting, routes, self._addrs, self._groups = sizes
+        """sizes: (neighbors, waiting, routes, addrs, groups, paths)."""
+        neighbors, waiting, routes, self._addrs, self._groups, paths = sizes
         ether = device.medium == _MEDIUM_ETHERNET
         # Ethernet, or packets as they are; whatever else there is brings its own Interface.
         if not ether and device.medium != _MEDIUM_IP:
@@ -59,6 +60,7 @@ class Configuration:
         else:
             self.neighbors = Neighbors(self, 0, 0, 0)
         self.routes = Routes(routes, self.neighbors.forget_hint)
+        self.paths = PathMtus(self, paths)
         self.families = {}  # those in use: IPv4 always, others with their first address
         self.ipv4 = array("i")
         self._family(4)
@@ -167,6 +169,12 @@ class Configuration:
         own = self.families.get(family)
         return own is not None and own.is_local(self, words, at)
 
+    def path_mtu(self, address: str) -> int:
+        """The largest packet, in octets, that is known to reach `address` whole."""
+        flow = array("i", bytes(4 * 14))
+        flow[0] = addresses.to_words(addresses.parse_address(address), flow, 8)
+        return self.paths.mtu(flow)
+
     def _announce_from(self, i: int):
         if self.announce and self.ipv4[0] and (self._announcing < 0 or i < self._announcing):
             self._announcing = i
@@ -186,6 +194,7 @@ class Configuration:
             "  addresses  " + (" ".join(self.ip_addrs) or "-") + (" any" if self.any_ip else ""),
             "  routes     " + (", ".join([repr(route) for route in self.routes]) or "-"),
             "  neighbors  " + (repr(self.neighbors) or "-"),
+            "  paths      " + (", ".join(["%s mtu %d" % path for path in self.paths]) or "-"),
             "  counters   "
             + (" ".join(["%s %d" % (k, v) for k, v in sorted(self.stats().items()) if v]) or "-"),
         ]

@@ -143,9 +143,14 @@ def _report(iface, rec, sockets):
     quoted = iface.quoted
     if rec[_SCOPE] or wire.parse_quote(iface.rx, rec[_PAYLOAD], rec[_END], quoted):
         return
+    if not iface.is_local(quoted, _LOCAL):
+        return
     handler = ICMP_ERRORS.get(quoted[_PROTO])
-    if handler is not None and iface.is_local(quoted, _LOCAL):
+    if handler is not None:
         handler(iface, sockets)
+    for socket in sockets.raw:
+        if socket.accepts(quoted[_FAMILY], quoted[_PROTO]):
+            socket.process_error(iface)
 
 
 def error(iface, kind: int, code: int, parameter: int) -> bool:

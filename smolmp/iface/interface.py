@@ -9,11 +9,12 @@
 It never reads a clock, never waits, and allocates nothing between construction and the next call
 that changes its configuration.
 
-What more it can do plugs in, when imported: IPv6 adds its ethertype and version to ETHERTYPES and
-VERSIONS and itself to configuration.FAMILIES; `iface.tasks` takes what needs a timer (`deadline`:
-ms mod 2**30 or -1; `run(iface, sockets)`); `iface.reassemble(iface, sockets)` gets fragments and
-calls `ipv4.deliver` when a datagram is whole; `iface.fragment(iface, flow, end) -> code` sends
-what is larger than the MTU; `iface.stranger(iface, sockets)` gets IPv4 packets not for us.
+The walk itself is in walk.py. What more it can do plugs in, when imported: IPv6 adds its ethertype
+and version to walk.ETHERTYPES and walk.VERSIONS and itself to configuration.FAMILIES;
+`iface.tasks` takes what needs a timer (`deadline`: ms mod 2**30 or -1; `run(iface, sockets)`);
+`iface.reassemble(iface, sockets)` gets fragments and calls `ipv4.deliver` when a datagram is
+whole; `iface.fragment(iface, flow, end) -> code` sends what is larger than the link's or the
+path's MTU (`iface.paths`); `iface.stranger(iface, sockets)` gets IPv4 packets not for us.
 """
 
 from array import array
@@ -22,28 +23,19 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.iface import arp, ipv4
+from smolmp.iface import arp
 from smolmp.iface.configuration import Configuration
 from smolmp.iface.ipv4 import emit, next_hop
-from smolmp.iface.ipv4 import ingress as ipv4_ingress
+from smolmp.iface.walk import begin, egress, ingress
 from smolmp.prng import Random
 from smolmp.socket.set import next_bit
-from smolmp.wire.ethernet import parse as parse_ethernet
 from smolmp.wire.ipv4 import emit as emit_ipv4
-
-ETHERTYPES = {0x0800: ipv4.ingress, 0x0806: arp.ingress}  # -> ingress(iface, sockets)
-VERSIONS = {4: ipv4.ingress}  # IP version -> ingress(iface, sockets), medium IP
 
 _MEDIUM_ETHERNET = const(1)
 
 _FAMILY = const(0)
 _PROTO = const(1)
 _FLOW_WORDS = const(14)
-_ETHERTYPE = const(14)
-_CAST = const(15)
-_LINK = const(16)
-_NET = const(17)
-_END = const(19)
 _REC_WORDS = const(56)
 _SECRET_WORDS = const(10)
 
@@ -53,28 +45,25 @@ _TX_DATA = const(64)  # where the transport header stands in iface.tx
 _TX_IPV4 = const(44)
 _TX_LINK = const(30)
 _DONT_FRAGMENT = const(0x4000)
+_TCP = const(6)
 
 _RX_IPV4 = const(1)  # bits of Device.checksums: what it checks
 _RX_ICMP = const(8)
 
 _BURST = const(15)  # segments of one socket before another has its turn, less one
 
-_LAST = const(2)  # sent, and the socket has nothing else to send
 _SENT = const(1)
-_IDLE = const(0)
 _BUSY = const(-1)
 _BLOCKED = const(-2)
 _UNREACHABLE = const(-3)
-_TOO_BIG = const(-4)
+_TOO_BIG = const(-4)  # for the link
+_PATH_TOO_BIG = const(-5)
 
 _TICKS_MASK = const(0x3FFFFFFF)
 _TICKS_HALF = const(0x20000000)
 
-_COUNT_RX_FRAMES = const(0)
 _COUNT_TX_FRAMES = const(1)
 _COUNT_TX_BUSY = const(2)
-_COUNT_RX_MALFORMED = const(5)
-_COUNT_RX_UNSUPPORTED = const(7)
 _COUNT_IP_NO_ROUTE = const(15)
 _COUNT_IP_TOO_BIG = const(16)
 
@@ -85,7 +74,8 @@ class Interface(Configuration):
     `ip_addrs`: CIDR texts. `gateway`: the IPv4 default route. `seed`: of iface.random and of the
     secret key; another one on every boot, an int or, better, 16 octets that nobody can guess.
     `now`: the time, as poll() is given it. Sizes: `neighbors` remembered, `waiting` frames kept
-    for neighbours being resolved, `routes`, `addrs` and `groups` per family.
+    for neighbours being resolved, `routes`, `addrs` and `groups` per family, `paths` whose MTU is
+    remembered.
     `any_ip`: every address is ours. `announce`: tell the link about our addresses (RFC 5227).
     `loopback`: the device brings back what we send, so that our own address is a fair source;
     None: as device.loopback says. `icmp_rate`, `icmp_burst`: ICMP errors per second and at once.
@@ -107,6 +97,7 @@ class Interface(Configuration):
         waiting=4,
         addrs=4,
         groups=4,
+        paths=8,
         any_ip=False,
         announce=True,
         loopback=None,
@@ -122,12 +113,12 @@ class Interface(Configuration):
         self.tx = bytearray(_TX_DATA + mtu)
         self.view = memoryview(self.rx)[_RX_LINK if ether else _RX_NET :]
         self.view_size = len(self.view)
-        self.recv = device.recv  # bound once: to bind a method is to allocate
         self.tx_start = _TX_LINK if ether else _TX_IPV4
         self.tx_end = _TX_IPV4 + mtu
+        self.clear_end = self.tx_end  # what ends behind it is looked at by _large()
         self.arp_tx = bytearray(44)
         self.arp_sender = memoryview(self.rx)[_RX_NET + 8 : _RX_NET + 14]
-        sizes = (neighbors, waiting, routes, addrs, groups)
+        sizes = (neighbors, waiting, routes, addrs, groups, paths)
         super().__init__(device, sizes, announce)
         # What was found in the frame at hand, and what replies are made of.
         self.rec = array("i", bytes(4 * _REC_WORDS))
@@ -154,9 +145,6 @@ class Interface(Configuration):
         self.now = now & _TICKS_MASK
         self.seconds = 0  # since construction
         self._milliseconds = 0
-        # The tables, as send() uses them.
-        self._neighbor_words = self.neighbors.words
-        self._route_words = self.routes.words
         # What plugs in, beside tasks.
         self.reassemble = None
         self.fragment = None
@@ -171,13 +159,13 @@ class Interface(Configuration):
         self.busy = False  # the device did not take the last frame
         self.gone = False  # it did: the last packet is not waiting for its neighbour
         device.prepare(self.tx, self.tx_start)
-        self.transmit = device.send  # bound once, as recv
         self.burst = 0  # segments that may follow the one dispatch() sends, and that did
         self.followed = 0
         self.more = False  # the budget ended before the work did
         if loopback is None:
             loopback = getattr(device, "loopback", False)
         self.ipv4[3] = 1 if loopback else 0
+        self.bind()
         if ether:
             self.set_hardware_addr(hardware_addr)
         for cidr in ip_addrs:
@@ -185,6 +173,22 @@ class Interface(Configuration):
         self.any_ip = any_ip
         if gateway is not None:
             self.routes.add_default(gateway)
+
+    def bind(self):
+        """Find once what every packet works with. To be called again by whoever replaces a frame,
+        a table or a method of the device after construction (tests do)."""
+        device = self.device
+        self.recv = device.recv
+        self.transmit = device.send
+        self._neighbor_words = self.neighbors.words
+        self._route_words = self.routes.words
+        ether = self.tx_start == _TX_LINK
+        self._inward = (self.rx, self.rec, self.mac, self.counters, self.recv, self.view, ether)
+        tables = (self.ipv4, self._route_words, self._neighbor_words)
+        self._outward = (self.tx, self.mac, self.counters, self.transmit) + tables
+        # To look a method up costs several times what an attribute does.
+        for name in ("poll", "poll_delay", "poll_egress", "send"):
+            setattr(self, name, getattr(self, name))
 
     # Polling.
 
@@ -195,40 +199,48 @@ class Interface(Configuration):
         Returns the sockets that became readable, writable, closed ...: the same list every time,
         valid until the next poll. poll_delay() says when to come back.
         """
-        self._begin(now, sockets)
-        self._ingress(sockets, budget)
-        self._egress(sockets, budget, _BURST)
+        begin(self, now, sockets)
+        ingress(self, sockets, budget)
+        egress(self, sockets, budget, _BURST)
         return sockets.take_changed()
 
     def poll_ingress_single(self, now: int, sockets) -> int:
         """Process one frame. 0: there was none; 1: done; 2: sockets changed (and are still to be
         reported by poll() or sockets.take_changed())."""
-        self._begin(now, sockets)
-        if self._ingress(sockets, 1):
+        begin(self, now, sockets)
+        if ingress(self, sockets, 1):
             return 0
         return 2 if sockets.has_changes() else 1
 
+    @micropython.native
     def poll_egress(self, now: int, sockets) -> int:
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
-        self._begin(now, sockets)
-        sent = self._egress(sockets, sockets.count_marks(), 0)
-        return 2 if sockets.has_changes() else sent
+        begin(self, now, sockets)
+        sent = egress(self, sockets, sockets.count_marks(), 0)
+        return 2 if sockets.has_changes() else 1 if sent else 0
 
     @micropython.native
     def poll_delay(self, now: int, sockets):
         """Milliseconds until poll() has something to do unless a frame arrives, 0: now, None:
         only then. With a busy device and nothing else to do: 1."""
-        now &= _TICKS_MASK
         if self.more:
             return 0
-        if sockets.neighbor_events != self.neighbors.events and sockets.has_blocked():
-            return 0
-        if sockets.has_marks() or self.neighbors.pending or self._announcing >= 0 and self._link:
+        if next_bit(sockets.marks, 0, sockets.slots) >= 0:
             return 1 if self.busy else 0
-        delay = sockets.delay(now)
-        other = self.neighbors.delay(now)
-        if other >= 0:
+        neighbors = self.neighbors
+        if neighbors.events != sockets.neighbor_events and sockets.has_blocked():
+            return 0
+        if neighbors.pending or self._announcing >= 0 and self._link:
+            return 1 if self.busy else 0
+        now &= _TICKS_MASK
+        delay = sockets.earliest
+        if delay >= 0:
+            delay = (delay - now) & _TICKS_MASK
+            if delay >= _TICKS_HALF:
+                delay = 0
+        if neighbors.incomplete:
+            other = neighbors.delay(now)
             if not other and self.busy:
                 other = 1
             if delay < 0 or other < delay:
@@ -243,20 +255,6 @@ class Interface(Configuration):
         if delay is None:
             return None
         return ((now & _TICKS_MASK) - (_TICKS_MASK - delay) - 1) & _TICKS_MASK
-
-    @micropython.native
-    def _begin(self, now, sockets):
-        """Let time pass."""
-        now &= _TICKS_MASK
-        if now != self.now:
-            self._tick(now)
-        self.busy = False
-        if self.neighbors.incomplete:
-            self.neighbors.run()
-        if self.tasks:
-            self._run_tasks(sockets)
-        if sockets.earliest >= 0 and (now - sockets.earliest) & _TICKS_MASK < _TICKS_HALF:
-            sockets.run_timers(self)
 
     def _tick(self, now):
         elapsed = (now - self.now) & _TICKS_MASK
@@ -291,92 +289,6 @@ class Interface(Configuration):
             self._announce_from(0)
         self._link = up
 
-    @micropython.native
-    def _ingress(self, sockets, budget) -> int:
-        """Process up to `budget` frames; what is left of it."""
-        express = sockets.express
-        while budget > 0:
-            if express is None:
-                n = self.device.recv(self.view)
-            else:
-                n = express.drain(self, budget)
-                budget -= express.taken
-            if n <= 0:
-                break
-            budget -= 1
-            count(self.counters, _COUNT_RX_FRAMES)
-            if n > self.view_size:  # a broken device; all bounds rest on this
-                count(self.counters, _COUNT_RX_MALFORMED)
-            elif self.tx_start == _TX_IPV4:
-                self._packet(sockets, n)
-            else:
-                n = parse_ethernet(self.rx, _RX_LINK, _RX_LINK + n, self.rec, self.mac)
-                if n:
-                    count(self.counters, 3 - n)
-                elif self.rec[_ETHERTYPE] == 0x0800:
-                    ipv4_ingress(self, sockets)
-                else:
-                    handler = ETHERTYPES.get(self.rec[_ETHERTYPE])
-                    if handler is None:
-                        count(self.counters, _COUNT_RX_UNSUPPORTED)
-                    else:
-                        handler(self, sockets)
-        self.more = budget <= 0
-        return budget
-
-    def _packet(self, sockets, n: int):
-        """An IP packet of `n` bytes without a link header."""
-        rec = self.rec
-        rec[_CAST] = 0
-        rec[_LINK] = _RX_NET
-        rec[_NET] = _RX_NET
-        rec[_END] = _RX_NET + n
-        handler = VERSIONS.get(self.rx[_RX_NET] >> 4)
-        if handler is None:
-            count(self.counters, _COUNT_RX_UNSUPPORTED)
-        else:
-            handler(self, sockets)
-
-    @micropython.native
-    def _egress(self, sockets, budget, burst) -> int:
-        """Send announcements and kept frames, then visit marked sockets, round robin: up to
-        `budget` packets, at most 1 + `burst` a visit; 1 if a socket sent something."""
-        if sockets.neighbor_events != self.neighbors.events:
-            sockets.neighbor_events = self.neighbors.events
-            sockets.unblock()
-        if self._announcing >= 0 or self.neighbors.pending:
-            self._link_egress()
-        sent = 0
-        while budget > 0 and not self.busy:
-            slot = next_bit(sockets.marks, sockets.turn, sockets.slots)
-            if slot < 0:
-                if not sockets.turn:
-                    break
-                sockets.turn = 0
-                continue
-            budget -= 1
-            self.burst = burst if burst < budget else budget
-            if self.burst and next_bit(sockets.marks, slot + 1, sockets.slots) < 0:
-                if next_bit(sockets.marks, 0, slot) < 0:
-                    self.burst = budget  # nobody else waits for a turn
-            code = sockets.objects[slot].dispatch(self)
-            if code == _BUSY:
-                self.busy = True
-                sockets.turn = slot
-                break
-            sockets.turn = slot + 1
-            if code == _IDLE:
-                sockets.unmark(slot)
-            elif code == _BLOCKED:
-                sockets.block(slot)
-            else:
-                sent = 1
-                if code == _LAST:
-                    sockets.unmark(slot)
-                budget -= self.followed
-                self.followed = 0
-        return sent
-
     def _link_egress(self):
         while self._announcing >= 0 and self._link:
             if not arp.announce(self, self._announcing):
@@ -394,33 +306,49 @@ class Interface(Configuration):
         flow[_LOCAL] with flow[_PROTO], flow[_HOPS] and flow[_TOS].
 
         _SENT: gone, or kept until the neighbour answers. _BUSY, _BLOCKED: not; try again in a
-        later dispatch(). _UNREACHABLE, _TOO_BIG: it cannot be sent; counted.
+        later dispatch(). _UNREACHABLE, _TOO_BIG, _PATH_TOO_BIG: it cannot be sent; counted.
         """
         if flow[_FAMILY] != 4:
             return self._send_other(flow, end)
-        if end > self.tx_end:
-            if self.fragment is not None:
-                return self.fragment(self, flow, end)
-            count(self.counters, _COUNT_IP_TOO_BIG)
-            return _TOO_BIG
-        if self.tx_start == _TX_IPV4:  # no link header, no neighbours
-            emit_ipv4(self.tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
+        if end > self.clear_end:
+            code = self._large(flow, end)
+            if code:
+                return code
+        tx, mac, counters, transmit, own, routes, neighbors = self._outward
+        start = self.tx_start
+        if start == _TX_IPV4:  # no link header, no neighbours
+            emit_ipv4(tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
         else:
-            index = next_hop(self.ipv4, self._route_words, self._neighbor_words, flow, self.now)
+            index = next_hop(own, routes, neighbors, flow, self.now)
             if index == _UNREACHABLE:
-                count(self.counters, _COUNT_IP_NO_ROUTE)
+                count(counters, _COUNT_IP_NO_ROUTE)
                 return _UNREACHABLE
-            emit(self.tx, flow, end, self._neighbor_words, index, self.mac)
+            emit(tx, flow, end, neighbors, index, mac)
             if index < 0:
-                self.gone = False
-                return self.neighbors.wait(self.tx, _TX_LINK, end)
-        if self.device.send(self.tx, self.tx_start, end):
-            count(self.counters, _COUNT_TX_FRAMES)
-            self.gone = True
+                if self.gone:
+                    self.gone = False
+                return self.neighbors.wait(tx, _TX_LINK, end)
+        if transmit(tx, start, end):
+            count(counters, _COUNT_TX_FRAMES)
+            if not self.gone:
+                self.gone = True
             return _SENT
-        count(self.counters, _COUNT_TX_BUSY)
+        count(counters, _COUNT_TX_BUSY)
         self.busy = True
         return _BUSY
+
+    def _large(self, flow, end: int) -> int:
+        """What becomes of a packet that is larger than the link or its path lets pass; 0: it is
+        not. TCP knows its paths: a segment beyond one tries whether it still is so."""
+        code = _TOO_BIG
+        if end <= self.tx_end:
+            if flow[_PROTO] == _TCP or end - _TX_IPV4 <= self.paths.mtu(flow):
+                return 0
+            code = _PATH_TOO_BIG
+        if self.fragment is not None:
+            return self.fragment(self, flow, end)
+        count(self.counters, _COUNT_IP_TOO_BIG)
+        return code
 
     def _send_other(self, flow, end: int) -> int:
         family = self.families.get(flow[_FAMILY])

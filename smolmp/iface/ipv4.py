@@ -15,7 +15,7 @@ from smolmp.counters import count
 from smolmp.iface import arp, icmp
 from smolmp.socket.protocols import HANDLERS
 from smolmp.wire import address as addresses
-from smolmp.wire import ipv4 as wire
+from smolmp.wire.ipv4 import parse
 
 _IPV4_COUNT = const(0)  # addresses
 _IPV4_ANY = const(1)  # 1: every unicast address is ours
@@ -323,21 +323,27 @@ def is_own(table: ptr32, words: ptr32, at: int) -> int:
 # The walk of a packet.
 
 
+@micropython.native
 def ingress(iface, sockets):
     """The IPv4 packet in iface.rx, from rec[_NET] to rec[_END] at most."""
     rec = iface.rec
-    code = wire.parse(iface.rx, rec[_NET], rec[_END], rec, iface.verify_ip)
+    rx = iface.rx
+    code = parse(rx, rec[_NET], rec[_END], rec, iface.verify_ip)
     if code:
         count(iface.counters, 3 - code)
         return
-    code = classify(iface.ipv4, iface.neighbors.words, iface.rx, rec, iface.now)
+    code = classify(iface.ipv4, iface.neighbors.words, rx, rec, iface.now)
     if code < 0:
         if code == -_COUNT_IP_NOT_OURS and iface.stranger is not None:
             iface.stranger(iface, sockets)
         else:
             count(iface.counters, -code)
     elif not rec[_FRAGMENT]:
-        deliver(iface, sockets)
+        proto = rec[_PROTO]
+        if sockets.raw or proto not in HANDLERS:
+            deliver(iface, sockets)
+        else:
+            HANDLERS[proto](iface, sockets)
     elif iface.reassemble is not None:
         iface.reassemble(iface, sockets)
     else:

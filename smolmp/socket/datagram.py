@@ -5,8 +5,9 @@ from this host: `local` is where a received datagram was sent to, `remote` who s
 metadata of what was received is the address of the answer.
 
 Would-block is None. Errors are OSError: EMSGSIZE (the datagram cannot ever fit, or the buffer
-given to receive it was too small: then the datagram is lost), EADDRNOTAVAIL (no address or port
-to send to or to bind), EINVAL (already bound; nonsense).
+given to receive it was too small: then the datagram is lost; or, when there is nothing to receive,
+one that was sent is larger than its path lets pass: iface.path_mtu() knows), EADDRNOTAVAIL (no
+address or port to send to or to bind), EINVAL (already bound; nonsense).
 """
 
 from array import array
@@ -15,8 +16,9 @@ import micropython
 from micropython import const
 
 from smolmp.socket.endpoint import address_of, clear, clear_address, set_address
-from smolmp.storage.kernels import ring_read
-from smolmp.storage.packets import PacketRing, packet_first
+from smolmp.socket.set import set_bit
+from smolmp.storage.kernels import ring_read, ring_write
+from smolmp.storage.packets import PacketRing, packet_drop, packet_enter, packet_first
 
 _FAMILY = const(0)
 _PROTO = const(1)
@@ -31,12 +33,17 @@ _FLOW_WORDS = const(14)
 # 0 sent to one of our addresses, 1 broadcast, 2 multicast. Such an address is no source address.
 _SCOPE_SHIFT = const(8)
 
-_PACKET_COUNT = const(5)  # a word of PacketRing
+_RING_CAPACITY = const(0)  # words of PacketRing
+_RING_READ_AT = const(1)
+_RING_LENGTH = const(2)
+_PACKET_SLOTS = const(3)
+_PACKET_COUNT = const(5)
 
 _SENT = const(1)
 _IDLE = const(0)
 _UNREACHABLE = const(-3)
 _TOO_BIG = const(-4)
+_PATH_TOO_BIG = const(-5)
 
 _TX_DATA = const(64)  # where the transport header stands in iface.tx
 
@@ -194,13 +201,13 @@ class DatagramSocket:
         n = packet_first(words, self._in if meta is None else meta.flow)
         if n < 0:
             return self._nothing()
-        room = _len(buf)
-        if n <= room:
+        if n > _len(buf):
+            packet_drop(words)
+            raise OSError(_EMSGSIZE)
+        if n:
             ring_read(ring.buffer, words, 0, 0, buf, 0, n)
-            ring.discard()
-            return n
-        ring.discard()
-        raise OSError(_EMSGSIZE)
+        packet_drop(words)
+        return n
 
     def _nothing(self):
         """Nothing to receive: None, unless there is an error to tell."""
@@ -280,16 +287,21 @@ class DatagramSocket:
 
     @micropython.native
     def _queue(self, data, off, n, flow):
-        """Queue data[off:off + n]; n, or None when the queue has no room for it now."""
+        """Queue data[off:off + n], inside data; n, or None when the queue has no room for it."""
         ring = self._tx
-        idle = ring.words[_PACKET_COUNT] == 0
-        if not ring.push(data, off, n, flow):
-            if n > ring.payload_capacity():
+        words = ring.words
+        held = words[_PACKET_COUNT]
+        if held == words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
+            if n > words[_RING_CAPACITY]:
                 raise OSError(_EMSGSIZE)
             self._starved = True
             return None
-        if idle and self.slot >= 0:  # otherwise it is marked, or waits for a neighbour
-            self.sockets.mark(self.slot)
+        if not held:
+            words[_RING_READ_AT] = 0  # aligned, and in one piece
+            if self.slot >= 0:  # otherwise it is marked, or waits for a neighbour
+                set_bit(self.sockets.marks, self.slot)
+        ring_write(ring.buffer, words, 0, 0, data, off, n)
+        packet_enter(words, n, flow)
         return n
 
     def _stage(self, iface):
@@ -309,6 +321,9 @@ class DatagramSocket:
         elif code <= _UNREACHABLE:
             self._tx.discard()
             self.tx_dropped += 1
+            if code == _PATH_TOO_BIG:  # DF is set: nobody may fragment it (RFC 1191 6)
+                self.error = _EMSGSIZE
+                self.sockets.changed(self.slot)
         else:
             return code
         if self._starved:

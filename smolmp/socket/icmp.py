@@ -19,7 +19,7 @@ from micropython import const
 from smolmp.counters import count
 from smolmp.socket.datagram import DatagramSocket, Metadata, aim
 from smolmp.socket.endpoint import copy_words, is_unset, local, set_local
-from smolmp.socket.protocols import ICMP_LISTENERS
+from smolmp.socket.protocols import ICMP_ERRORS, ICMP_LISTENERS
 from smolmp.wire.icmpv4 import emit, parse_quote
 
 _FAMILY = const(0)
@@ -235,4 +235,14 @@ def deliver(iface, sockets):
     rec[_TOS] &= 255
 
 
+def error(iface, sockets):
+    """An ICMP error quotes an ICMP message: an echo request of ours may be too large."""
+    quoted = iface.quoted
+    if quoted[_TYPE] == _ECHO_REQUEST:
+        for socket in sockets.icmp:
+            if socket.about == _PROTO_ICMP and _is_from(socket.flow, quoted, quoted[_ICMP_ID]):
+                iface.paths.learn()
+
+
+ICMP_ERRORS[_PROTO_ICMP] = error
 ICMP_LISTENERS.append(deliver)

@@ -20,3 +20,7 @@ ICMP_ERRORS = {}
 # Functions readdressed(iface, sockets), called by the first poll after the interface gave an
 # address up: whatever speaks from it has to end.
 READDRESSED = []
+
+# Functions grew(iface, sockets), called when a path may let larger packets pass than it was
+# thought to (iface.paths): what was learned about it is too old to be believed.
+PATHS_GREW = []

@@ -35,6 +35,7 @@ _END = const(19)
 _SCOPE = const(22)
 _SCOPE_SHIFT = const(8)
 
+_TCP = const(6)
 _NO_PROTOCOL = const(256)  # what no packet has
 
 _COUNT_RAW_FULL = const(40)
@@ -171,6 +172,12 @@ class Socket(DatagramSocket):
             count(iface.counters, _COUNT_RAW_FULL)
         rec[_TOS] &= 255
         return True
+
+    def process_error(self, iface):
+        """An ICMP error quotes a packet of this socket's kind. What it says of the path is
+        believed, except when a TCP segment is quoted: TCP knows which it has sent."""
+        if iface.quoted[_PROTO] != _TCP:
+            iface.paths.learn()
 
     def dispatch(self, iface):
         """Send the packet at the head of the queue."""

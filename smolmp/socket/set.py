@@ -106,6 +106,7 @@ class SocketSet:
 
     def __init__(self, capacity: int = 8, seed: int = 0, limit: int = 4096):
         self.objects = []  # slot -> socket or None
+        self.dispatchers = []  # slot -> its dispatch: to look a method up at every visit is dear
         self.raw = []  # the sockets whose `kind` is "raw" / "icmp"
         self.icmp = []
         self.slots = 0
@@ -113,7 +114,7 @@ class SocketSet:
         self.deadlines = Deadlines()
         self.marks = array("I")
         self.blocked = array("I")
-        self._changes = array("I")
+        self.changes = array("I")
         self._hidden = None  # once there is a listener: slots not to be reported
         self._generations = array("i")
         self._report = []  # what poll returns
@@ -137,12 +138,13 @@ class SocketSet:
         more = bytes(4 * (words - self._words))
         self.marks.extend(array("I", more))
         self.blocked.extend(array("I", more))
-        self._changes.extend(array("I", more))
+        self.changes.extend(array("I", more))
         if self._hidden is not None:
             self._hidden.extend(array("I", more))
         self._generations.extend(array("i", bytes(4 * extra)))
         self.deadlines.grow(slots)
         self.objects.extend([None] * extra)
+        self.dispatchers.extend([None] * extra)
         # A list keeps its room when it is emptied in one go.
         report = [None] * slots
         for i, socket in enumerate(self._report):
@@ -167,6 +169,7 @@ class SocketSet:
             self._grow(min(2 * self.slots, 1 << _SLOT_BITS))
         slot = self.objects.index(None)
         self.objects[slot] = socket
+        self.dispatchers[slot] = getattr(socket, "dispatch", None)
         self._count += 1
         socket.sockets = self
         socket.slot = slot
@@ -192,7 +195,7 @@ class SocketSet:
         self.deadline(slot, -1)
         clear_bit(self.marks, slot)
         clear_bit(self.blocked, slot)
-        clear_bit(self._changes, slot)
+        clear_bit(self.changes, slot)
         self.show(slot)
         self._generations[slot] = (self._generations[slot] + 1) & _GENERATIONS
         if socket in self.raw:
@@ -200,6 +203,7 @@ class SocketSet:
         if socket in self.icmp:
             self.icmp.remove(socket)
         self.objects[slot] = None
+        self.dispatchers[slot] = None
         self._count -= 1
         socket.sockets = None
         socket.slot = -1
@@ -248,7 +252,7 @@ class SocketSet:
     @micropython.viper
     def changed(self, slot: int):
         """Report `slot` in the poll's result."""
-        bits = ptr32(self._changes)
+        bits = ptr32(self.changes)
         i = slot >> 5
         bits[i] = bits[i] | (1 << (slot & 31))
 
@@ -324,21 +328,25 @@ class SocketSet:
 
     def has_changes(self) -> bool:
         if self._hidden is not None:
-            drop_bits(self._changes, self._hidden, self._words)
-        return next_bit(self._changes, 0, self.slots) >= 0
+            drop_bits(self.changes, self._hidden, self._words)
+        return next_bit(self.changes, 0, self.slots) >= 0
 
     @micropython.native
     def take_changed(self):
         """The changed sockets, in slot order, each once: a list that the next call reuses."""
         report = self._report
-        del report[_ALL]
-        changes = self._changes
-        slots = self.slots
+        if report:
+            del report[_ALL]
+        changes = self.changes
         if self._hidden is not None:
             drop_bits(changes, self._hidden, self._words)
-        slot = next_bit(changes, 0, slots)
+        slot = next_bit(changes, 0, self.slots)
+        if slot < 0:
+            return report
+        objects = self.objects
+        slots = self.slots
         while slot >= 0:
             clear_bit(changes, slot)
-            report.append(self.objects[slot])
+            report.append(objects[slot])
             slot = next_bit(changes, slot + 1, slots)
         return report

@@ -9,6 +9,9 @@
 A datagram to one of our addresses goes to the best match: the socket connected to its sender,
 then the one bound to the address, then the one bound to the port. A broadcast or multicast one
 goes to every socket that matches. When nobody takes a datagram, its sender hears so by ICMP.
+
+A datagram that is larger than its path lets pass (RFC 1191) is lost once; from then on a connected
+socket's send() refuses such, one that is not connected drops them, and receiving tells: EMSGSIZE.
 """
 
 from errno import ECONNREFUSED, EHOSTUNREACH, EINVAL
@@ -29,9 +32,10 @@ from smolmp.socket.endpoint import (
     set_local,
     set_remote,
 )
-from smolmp.socket.protocols import HANDLERS, ICMP_ERRORS
+from smolmp.socket.protocols import HANDLERS, ICMP_ERRORS, PATHS_GREW
+from smolmp.socket.set import set_bit
 from smolmp.storage.kernels import ring_read_sum, ring_write_sum
-from smolmp.storage.packets import packet_enter, packet_first
+from smolmp.storage.packets import packet_drop, packet_enter, packet_first
 from smolmp.wire.udp import parse
 
 _FAMILY = const(0)
@@ -62,7 +66,8 @@ _TOO_BIG = const(-4)
 _RX_UDP = const(2)  # device.checksums
 _TX_UDP = const(32)
 
-_TX_DATA = const(64)  # where the UDP header stands in iface.tx
+_TX_NET = const(44)  # where the IPv4 header stands in iface.tx
+_TX_DATA = const(64)  # the UDP header
 _TX_PAYLOAD = const(72)
 
 _COUNT_RX_ERRORS = const(3)  # minus a result code: rx_truncated and so on
@@ -172,6 +177,7 @@ class Socket(DatagramSocket):
             raise OSError(_EADDRNOTAVAIL)
         own[_FAMILY] = to[_FAMILY]
         own[_RPORT] = to[_RPORT]
+        self.max_payload = _MAX_PAYLOAD
         copy_words(own, _REMOTE, to, _REMOTE, 4)
         if self.slot >= 0:
             self.sockets.bind(self.slot, own)
@@ -235,7 +241,7 @@ class Socket(DatagramSocket):
             self._full(iface)
         elif total == 0xFFFF or not acc or iface.checksums & _RX_UDP:
             packet_enter(words, n, rec)
-            self.sockets.changed(self.slot)
+            set_bit(self.sockets.changes, self.slot)
         else:
             count(iface.counters, _COUNT_RX_BAD_CHECKSUM)
 
@@ -246,6 +252,7 @@ class Socket(DatagramSocket):
     def process_error(self, iface):
         """An ICMP error quotes a datagram of this socket. RFC 1122 4.1.3.3, as others do it:
         only a connected socket learns of it, when it has received all that came before."""
+        mtu = iface.paths.learn()
         if not self.flow[_RPORT]:
             return
         rec = iface.rec
@@ -256,6 +263,11 @@ class Socket(DatagramSocket):
             self.error = ECONNREFUSED
         elif code != _FRAGMENTATION_NEEDED:
             self.error = EHOSTUNREACH
+        elif mtu:
+            self.error = _EMSGSIZE
+            self._shrink(mtu + _TX_NET)
+        else:
+            return
         self.sockets.changed(self.slot)
 
     @micropython.native
@@ -269,7 +281,7 @@ class Socket(DatagramSocket):
             return _IDLE
         tx = iface.tx
         if n > _len(tx) - _TX_PAYLOAD:
-            return self._too_big(iface)
+            return self._too_big(iface, _TOO_BIG)
         if is_unset(out, _LOCAL) and not iface.select_source(out):
             return self._sent(_UNREACHABLE)
         total = ring_read_sum(ring.buffer, words, 0, 0, tx, _TX_PAYLOAD, n, 0)
@@ -278,17 +290,24 @@ class Socket(DatagramSocket):
         if code == _SENT:
             count(iface.counters, _COUNT_UDP_OUT)
             if not self._starved:  # as _sent() does it, a method call cheaper
-                ring.discard()
+                packet_drop(words)
                 return _SENT
-        elif code == _TOO_BIG:
-            return self._too_big(iface)
+        elif code <= _TOO_BIG:
+            return self._too_big(iface, code)
         return self._sent(code)
 
-    def _too_big(self, iface):
+    def _too_big(self, iface, code):
         """The datagram is dropped; the program is told about the next one of its size."""
-        if iface.tx_end - _TX_PAYLOAD < self.max_payload:
-            self.max_payload = iface.tx_end - _TX_PAYLOAD
-        return self._sent(_TOO_BIG)
+        if code == _TOO_BIG:
+            self._shrink(iface.tx_end)
+        elif self.flow[_RPORT]:
+            self._shrink(_TX_NET + iface.paths.mtu(self._out))
+        return self._sent(code)
+
+    def _shrink(self, end):
+        """Packets that go further than iface.tx[:end] can't pass."""
+        if end - _TX_PAYLOAD < self.max_payload:
+            self.max_payload = end - _TX_PAYLOAD
 
 
 @micropython.viper
@@ -379,5 +398,13 @@ def error(iface, sockets):
         sockets.objects[slot].process_error(iface)
 
 
+def paths_grew(iface, sockets):
+    """Larger datagrams may pass again: let send() take them, and the interface judge."""
+    for socket in sockets.objects:
+        if socket is not None and socket.protocol == _PROTO_UDP and socket.flow[_RPORT]:
+            socket.max_payload = _MAX_PAYLOAD
+
+
 HANDLERS[_PROTO_UDP] = ingress
 ICMP_ERRORS[_PROTO_UDP] = error
+PATHS_GREW.append(paths_grew)

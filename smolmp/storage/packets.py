@@ -19,7 +19,7 @@ from array import array
 import micropython
 from micropython import const
 
-from smolmp.storage.kernels import ring_discard, ring_read, ring_write
+from smolmp.storage.kernels import ring_read, ring_write
 
 _RING_CAPACITY = const(0)
 _RING_READ_AT = const(1)
@@ -61,6 +61,26 @@ def packet_first(words: ptr32, meta: ptr32) -> int:
     while size > 0:
         meta[size - 1] = words[i + size]
         size -= 1
+    return n
+
+
+@micropython.viper
+def packet_drop(words: ptr32) -> int:
+    """The oldest datagram leaves. Returns its length, -1 when there is none."""
+    if words[_PACKET_COUNT] == 0:
+        return -1
+    first = words[_PACKET_FIRST]
+    n = words[_PACKET_TABLE + first * (words[_PACKET_META] + 1)]
+    first += 1
+    if first == words[_PACKET_SLOTS]:
+        first = 0
+    words[_PACKET_FIRST] = first
+    words[_PACKET_COUNT] = words[_PACKET_COUNT] - 1
+    read_at = words[_RING_READ_AT] + n
+    if read_at >= words[_RING_CAPACITY]:
+        read_at -= words[_RING_CAPACITY]
+    words[_RING_READ_AT] = read_at
+    words[_RING_LENGTH] = words[_RING_LENGTH] - n
     return n
 
 
@@ -181,14 +201,4 @@ class PacketRing:
 
     def discard(self) -> int:
         """Drop the oldest datagram. Returns its length, -1 when there is none."""
-        words = self.words
-        if words[_PACKET_COUNT] == 0:
-            return -1
-        first = words[_PACKET_FIRST]
-        n = words[_PACKET_TABLE + first * (words[_PACKET_META] + 1)]
-        first += 1
-        if first == words[_PACKET_SLOTS]:
-            first = 0
-        words[_PACKET_FIRST] = first
-        words[_PACKET_COUNT] -= 1
-        return ring_discard(words, 0, n)
+        return packet_drop(self.words)

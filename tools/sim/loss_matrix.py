@@ -105,7 +105,7 @@ def main(arguments):
     files = {}
     while arguments:
         if len(arguments) < 2 or arguments[0] not in ("--write", "--svg"):
-            print(__doc__)
+            print("loss_matrix.py [--write FILE] [--svg FILE]")
             return 2
         files[arguments[0]] = arguments[1]
         arguments = arguments[2:]

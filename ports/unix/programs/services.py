@@ -10,7 +10,7 @@ each empties it before it returns.
 
 import hashlib
 
-from micropython import heap_lock, heap_unlock
+import micropython
 
 BUFFER = bytearray(65536)
 VIEW = memoryview(BUFFER)
@@ -47,50 +47,38 @@ class Service:
     """Serves the connection of a socket: serve() moves what can be moved. A socket that closed
     goes back to its listener."""
 
-    steady = False  # serve() allocates nothing: the heap is locked meanwhile, see command.loop
-
     def __init__(self, socket):
         self.socket = socket
         self.begun = False
         socket.service = self.run
+        self.recv_into, self.send = socket.recv_into, socket.send  # bound once
 
+    @micropython.native
     def run(self):
-        socket = self.socket
         try:
-            if not self.begun and (socket.may_send() or socket.may_recv()):
+            if not self.begun and (self.socket.may_send() or self.socket.may_recv()):
                 self.begun = True
                 self.begin()
-            if self.begun:
-                if self.steady:
-                    self.locked()
-                else:
-                    self.serve()
+            if self.begun and self.serve():
+                return
         except OSError:  # reset or timed out: the socket is closed
             pass
-        if self.begun and not socket.is_open():
+        if self.begun and not self.socket.is_open():
             self.begun = False
-            if socket.pool is not None:
-                socket.pool.release(socket)
-
-    def locked(self):
-        heap_lock()
-        try:
-            self.serve()
-        finally:
-            heap_unlock()
+            if self.socket.pool is not None:
+                self.socket.pool.release(self.socket)
 
     def begin(self):
         """A connection was made."""
 
     def serve(self):
-        """Data came, or there is room again."""
+        """Data came, or there is room again. True: the socket is open for certain."""
 
 
 class Sink(Service):
     """Discards what comes, until the peer ends."""
 
-    steady = True
-
+    @micropython.native
     def serve(self):
         socket = self.socket
         while True:
@@ -98,56 +86,54 @@ class Sink(Service):
             if not n:
                 break
         if n == 0:
-            socket.close()
+            self.socket.close()
+        return n is None
 
 
 class Source(Service):
     """Sends without end, octet i is i & 255, until the peer ends or resets."""
 
-    steady = True
-
     def begin(self):
         self.phase = 0
 
+    @micropython.native
     def serve(self):
-        socket = self.socket
-        if socket.recv_into(BUFFER) == 0:
-            socket.close()
-            return
+        if self.recv_into(BUFFER) == 0:
+            self.socket.close()
+            return False
+        send = self.send
         while True:
-            n = socket.send(PATTERN, self.phase, 65536)
+            n = send(PATTERN, self.phase, 65536)
             if not n:
-                return
+                return True
             self.phase = (self.phase + n) & 255
 
 
 class Echo(Service):
     """Sends back what comes, and takes no more than it has room to send."""
 
-    steady = True
+    turn = None  # turn(n): what came stands in BUFFER[:n]; to be changed in place
 
+    @micropython.native
     def serve(self):
         socket = self.socket
         while True:
             room = len(socket.tx_buffer) - socket.send_queue()
             if not room:
-                return
-            n = socket.recv_into(BUFFER, room)
+                return False
+            n = self.recv_into(BUFFER, room)
             if not n:
                 break
-            self.turn(n)
-            socket.send(BUFFER, 0, n)
+            if self.turn:
+                self.turn(n)
+            self.send(BUFFER, 0, n)
         if n == 0:
             socket.close()
-
-    def turn(self, n):
-        """What came stands in BUFFER[:n]; to be changed in place."""
+        return n is None
 
 
 class Reverse(Echo):
     """Sends back every line (or piece of one) reversed."""
-
-    steady = False
 
     def turn(self, n):
         lines = bytes(VIEW[:n]).split(b"\n")
@@ -276,30 +262,23 @@ class UdpEcho:
         self.served = 0
         self.buffer = bytearray(65536)
         socket.service = self.run
+        self.recv_into, self.send = socket.recv_into, socket.send  # bound once
         socket.bind(port)
 
+    @micropython.native
     def run(self):
-        if self.turn:
-            self.serve()
-            return
-        heap_lock()
-        try:
-            self.serve()
-        finally:
-            heap_unlock()
-
-    def serve(self):
-        socket = self.socket
+        recv_into, send = self.recv_into, self.send
+        buffer, meta = self.buffer, self.meta
+        n = self.waiting
         while True:
-            n = self.waiting
             if n < 0:
-                n = socket.recv_into(self.buffer, self.meta)
+                n = recv_into(buffer, meta)
                 if n is None:
                     return
                 if self.turn:
-                    self.turn(self.buffer, n)
-            if socket.send(self.buffer, n, self.meta) is None:
+                    self.turn(buffer, n)
+            if send(buffer, n, meta) is None:
                 self.waiting = n
                 return
-            self.waiting = -1
             self.served += 1
+            self.waiting = n = -1

@@ -17,14 +17,15 @@ what the connection sends, and its first 12 are the key under which the demux fi
                               60-79   cwnd, ssthresh, the right edge cwnd allows; CUBIC, RACK, PRR
                               80      timer: the program has closed; 81-83 octets both ways
                               84-87   Nagle's small segment, quick ACKs, RTT remainders
+                              88-92   ECN, the end of the window last reduced; MSS_FULL; soft error
 
-Only six of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1, SND.WL2 and where both streams
-began (81, 82), and only kernels (kernels.py) touch those: as Python ints they would be allocated
-on every board. Everything else is a distance. SND.NXT and SND.MAX (the highest ever sent) count
-from SND.UNA, and so do positions in the stream: position p stands in the transmit ring at p, since
-the ring begins at SND.UNA. RCV.ADV counts from RCV.NXT, and out-of-order data is kept behind the
-receive ring's end, remembered by an Assembler in offsets from RCV.NXT. When SND.UNA moves by n,
-SND.NXT and SND.MAX shrink by n.
+Only seven of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1, SND.WL2, where both streams
+began (81, 82) and ECN's mark (89), and only kernels (kernels.py) touch those: as Python ints they
+would be allocated on every board. Everything else is a distance. SND.NXT and SND.MAX (the highest
+ever sent) count from SND.UNA, and so do positions in the stream: position p stands in the transmit
+ring at p, since the ring begins at SND.UNA. RCV.ADV counts from RCV.NXT, and out-of-order data is
+kept behind the receive ring's end, remembered by an Assembler in offsets from RCV.NXT. When
+SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
 
 The states, and every way from one to another: states.py.
 
@@ -62,6 +63,9 @@ segments that follow one just sent. Both leave whatever is unusual to the long w
 The functions that every segment passes are native: bytecode with more than 11 words of locals and
 stack would take its frame from the heap at each call, and look for room there.
 
+The path: path.py has segments no larger than reach the peer, icmp_errors.py hears what routers say
+about them, ecn.py what they mark instead of dropping.
+
 Time (timers.py): deadlines only; the set wakes the socket when the earliest has come.
 
 The end (closing.py): close() ends our half, shutdown() either; what then takes too long, and how a
@@ -81,7 +85,10 @@ import smolmp.socket.tcp.burst  # noqa: F401
 import smolmp.socket.tcp.numbers  # noqa: F401
 import smolmp.socket.tcp.closing  # noqa: F401
 import smolmp.socket.tcp.rack  # noqa: F401
+import smolmp.socket.tcp.path  # noqa: F401
+import smolmp.socket.tcp.icmp_errors  # noqa: F401
 import smolmp.socket.tcp.congestion  # noqa: F401
+import smolmp.socket.tcp.ecn  # noqa: F401
 import smolmp.socket.tcp.recovery  # noqa: F401
 import smolmp.socket.tcp.user_timeout  # noqa: F401
 import smolmp.socket.tcp.transmit  # noqa: F401

@@ -51,6 +51,7 @@ _TIME_WAIT = const(10)
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_RESEND = const(16)
 _FLAG_PROBE = const(32)
+_FLAG_TAIL = const(4096)
 _FIN = const(1)
 _FLAG_SACK = const(2)
 _OPT_SACKS = const(8)
@@ -131,7 +132,7 @@ def acknowledged(socket, iface, n):
         recovery.arm(socket, now)  # RFC 6298 5.3
     else:
         w[_T_RETRANSMIT] = -1
-        w[_FLAGS] &= ~_FLAG_RESEND
+        w[_FLAGS] &= ~(_FLAG_RESEND | _FLAG_TAIL)
         if w[_STATE] != _TIME_WAIT:
             w[_T_CLOSE] = -1
         if fin or queued <= n and not transmit.fin_outstanding(w):

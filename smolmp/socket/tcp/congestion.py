@@ -11,6 +11,7 @@ from micropython import const
 
 NAMES = ("none", "reno", "cubic")
 
+_SND_UNA = const(15)
 _SND_NXT = const(17)
 _MSS_OUT = const(29)
 _SRTT = const(42)
@@ -23,6 +24,9 @@ _W_K = const(67)
 _W_EPOCH = const(68)
 _W_EST = const(69)
 _W_EST_CREDIT = const(70)
+_ECN = const(88)
+_ECN_MARK = const(89)
+_CWR = const(128)
 _B_USED = const(14)
 
 _WRAP = const(0x3FFFFFFF)
@@ -72,6 +76,10 @@ def reduce(block, board):
         s = mss << 1
     w[_SSTHRESH] = s
     w[_CREDIT] = 0
+    if w[_ECN]:
+        # The peer is told (RFC 3168 6.1.2), and its marks up to here have had their answer.
+        w[_ECN] = w[_ECN] | _CWR
+        w[_ECN_MARK] = w[_SND_UNA] + w[_SND_NXT]
 
 
 @micropython.viper

@@ -11,7 +11,9 @@ from smolmp.socket import endpoint
 from smolmp.socket.tcp import (
     closing,
     congestion,
+    ecn,
     handshake,
+    icmp_errors,
     recovery,
     scoreboard,
     states,
@@ -113,6 +115,8 @@ class Connection:
         self.listener = array("i", bytes(4 * _FLOW_WORDS))
         self.board = scoreboard.new(len(self.tx_buffer))
         self.controller = _CUBIC
+        self.ecn_mode = ecn.ACCEPT
+        self.abe = False
         self.assembler = Assembler(holes)
         self.assembler_used = False
         self.newest = 0
@@ -230,7 +234,7 @@ class Connection:
         if self.passive and self.w[_STATE] == _SYN_RECEIVED:
             self.listen_on()
         elif error == ETIMEDOUT:
-            self.abort(error)
+            self.abort(self.soft_error or error)  # RFC 1122 4.2.3.9
         else:
             self.error = error
             self.release()
@@ -355,6 +359,17 @@ class Connection:
         return len(self.rx_buffer) + len(self.tx_buffer) + 4 * words
 
     @property
+    def soft_error(self) -> int:
+        """The errno that an ICMP error told since there was progress last, 0: none. It is a
+        router's opinion, and the reason if the connection times out (RFC 5461)."""
+        return icmp_errors.soft(self.w)
+
+    @property
+    def mss(self) -> int:
+        """Octets of text in a full segment, as the path lets them pass."""
+        return self.w[_MSS_OUT]
+
+    @property
     def nagle(self):
         """When a segment that is not full has to wait: True, while anything is in flight (RFC 9293
         3.7.4); "minshall", the default, while another small one is; False: never.
@@ -411,6 +426,18 @@ class Connection:
             raise OSError(EINVAL)
         self.controller = congestion.NAMES.index(name)
         recovery.control(self)
+
+    @property
+    def ecn(self) -> str:
+        """Explicit congestion notification (RFC 3168) of connections to be opened: "accept" when
+        the peer asks (the default, as Linux does), "request" it, "off"."""
+        return ecn.NAMES[self.ecn_mode]
+
+    @ecn.setter
+    def ecn(self, mode):
+        if mode not in ecn.NAMES:
+            raise OSError(EINVAL)
+        self.ecn_mode = ecn.NAMES.index(mode)
 
     @property
     def hop_limit(self) -> int:

@@ -5,7 +5,7 @@ When no record is free, the SYN+ACK's sequence number says what one would: ISS =
 the count and IRS; the count moves on every 65.5 s; i is an entry of a table of MSS. The ACK brings
 it back. It is believed while the count is at most one further on, so that one of 2**28 forged ACKs
 gets through. With timestamps the 6 low bits of our TSval say the rest, as Linux does it: window
-scale (15: none), SACK << 4, and 1 << 5 is ECN's. Without, there are no options but MSS.
+scale (15: none), SACK << 4, ECN << 5. Without, there are no options but MSS.
 
 `block` is the beginning of a control block: flow, SND.UNA, RCV.NXT, timestamps, MSS, scale, flags.
 """
@@ -40,10 +40,12 @@ _COOKIE_LIFE = const(2)  # counts
 _FLAG_SACK = const(2)
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_SCALE = const(512)
+_FLAG_ECN = const(1 << 19)
 _OPT_TIMESTAMPS = const(16)
 
 _NO_SCALE = const(15)
 _STAMP_SACK = const(16)
+_STAMP_ECN = const(32)
 _SIZES = (48, 256, 536, 1220, 1360, 1400, 1440, 1460)
 
 
@@ -125,9 +127,11 @@ def make(iface, block):
         bits = block[_SND_SCALE] if flags & _FLAG_SCALE else _NO_SCALE
         if flags & _FLAG_SACK:
             bits |= _STAMP_SACK
+        if flags & _FLAG_ECN:
+            bits |= _STAMP_ECN
         _stamp(block, bits)
     else:
-        block[_FLAGS] = flags & ~(_FLAG_SACK | _FLAG_SCALE)
+        block[_FLAGS] = flags & ~(_FLAG_SACK | _FLAG_SCALE | _FLAG_ECN)
 
 
 def check(iface, block, timestamps):
@@ -162,6 +166,8 @@ def check(iface, block, timestamps):
         flags = _FLAG_TIMESTAMPS
         if bits & _STAMP_SACK:
             flags |= _FLAG_SACK
+        if bits & _STAMP_ECN:
+            flags |= _FLAG_ECN
         bits &= _NO_SCALE
         if bits != _NO_SCALE:
             flags |= _FLAG_SCALE

@@ -72,6 +72,8 @@ def remember(words: ptr32, rx: ptr32):
     while i < 10:
         words[i] = rx[i]
         i += 1
+    if (words[4] >> 8) & 3 == 3:
+        words[4] = 0  # marked (RFC 3168): that has to be told, so no frame is like it
     words[11] = 0
 
 

@@ -5,7 +5,7 @@ from errno import ECONNREFUSED
 from micropython import const
 
 from smolmp.socket.endpoint import copy_words
-from smolmp.socket.tcp import recovery, states, statistics, timers
+from smolmp.socket.tcp import ecn, path, recovery, states, statistics, timers
 from smolmp.socket.tcp.kernels import advance, note_window, relate, synchronize
 from smolmp.socket.tcp.replies import reset_stranger
 from smolmp.socket.tcp.user_timeout import learn
@@ -34,6 +34,7 @@ _MAX_WND = const(56)
 _TEXT_AT = const(86)
 _LONG_AGO = const(100000)  # more than any RTO
 _WRAP = const(0x3FFFFFFF)
+_MSS_FULL = const(90)
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
 _FLAG_SACK = const(2)
@@ -139,9 +140,11 @@ def _negotiate(socket, iface):
         mss -= 12
     if options & _OPT_USER_TIMEOUT:
         learn(socket, record)
-    w[_MSS_OUT] = mss
+    w[_MSS_OUT] = w[_MSS_FULL] = mss
     w[_MAX_WND] = record[_SEG_WND]
     w[_FLAGS] = flags
+    path.fit(socket, iface)
+    ecn.negotiate(socket, record)
 
 
 def open_passively(socket, iface):

@@ -61,6 +61,8 @@ _INHERITED = (
     "timeout_limits",
     "advertised_timeout",
     "congestion",
+    "ecn",
+    "abe",
     "hop_limit",
 )
 

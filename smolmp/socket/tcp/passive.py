@@ -11,7 +11,7 @@ from micropython import const
 
 from smolmp.counters import count
 from smolmp.socket.endpoint import copy_words
-from smolmp.socket.tcp import cookie
+from smolmp.socket.tcp import cookie, ecn, path
 from smolmp.socket.tcp.handshake import offered_mss
 from smolmp.socket.tcp.kernels import emit, put_timestamps, relate, synchronize
 from smolmp.socket.tcp.numbers import choose, slow_clock
@@ -46,6 +46,7 @@ _TSVAL = const(32)
 _BACKOFF = const(45)
 _RTT_AT = const(46)
 _RTT_MARK = const(47)
+_MSS_FULL = const(90)
 
 _HALF_WORDS = const(8)
 _HALF_FLAGS = const(4)
@@ -58,10 +59,12 @@ _SYN_RECEIVED = const(3)
 _FLAG_SACK = const(2)
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_SCALE = const(512)
+_FLAG_ECN = const(1 << 19)  # of a connection in LISTEN and SYN-RECEIVED; later it is w[_ECN]
 _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
+_ECE = const(64)
 _OPT_SCALE = const(2)
 _OPT_SACK = const(4)
 _OPT_TIMESTAMPS = const(16)
@@ -139,6 +142,8 @@ def _syn(listener, iface):
         block[_SND_SCALE] = record[_SCALE]
     if options & _OPT_SACK:
         flags |= _FLAG_SACK
+    if record[_CONTROL] & _ECE and ecn.is_setup(record) and listener.ecn != "off":
+        flags |= _FLAG_ECN
     mss = offered_mss(record, iface.mtu - (20 if block[_FAMILY] == 4 else 40) - 20)
     block[_FLAGS] = flags
     synchronize(record, block)
@@ -231,6 +236,9 @@ def _half_open(listener, iface, i):
         if seq == -1 and control & (_SYN | _ACK_BIT) == _SYN:
             # Our SYN+ACK was lost. Which copy an ACK will be for, nobody knows (RFC 6298 3).
             half.words[i * _HALF_WORDS + _HALF_RTT_AT] = -1
+            if block[_FLAGS] & _FLAG_ECN and not ecn.is_setup(record):
+                block[_FLAGS] &= ~_FLAG_ECN  # the client gave it up (RFC 3168 6.1.1)
+                half.words[i * _HALF_WORDS + _HALF_FLAGS] &= ~_FLAG_ECN
             _sent(listener, i, _send_syn_ack(listener, iface))
         else:
             _challenge(listener, iface, i)
@@ -310,8 +318,11 @@ def _open(listener, iface, tries, rtt_at):
     socket.start(iface, _SYN_RECEIVED)
     _adopt(block, w)
     flags = block[_FLAGS]
-    w[_FLAGS] |= flags
-    w[_MSS_OUT] = block[_MSS_OUT]
+    w[_FLAGS] |= flags & ~_FLAG_ECN
+    w[_MSS_OUT] = w[_MSS_FULL] = block[_MSS_OUT]
+    path.fit(socket, iface)
+    if flags & _FLAG_ECN:
+        ecn.agree(w, True)
     if flags & _FLAG_SCALE:
         w[_SND_SCALE] = block[_SND_SCALE]
         w[_RCV_SCALE] = listener.scale
@@ -334,7 +345,7 @@ def _send_syn_ack(listener, iface):
     block = listener.block
     mss = iface.mtu - (20 if block[_FAMILY] == 4 else 40) - 20
     end = put_syn_options(iface.tx, block, block[_FLAGS], mss, listener.scale)
-    control = _SYN | _ACK_BIT
+    control = _SYN | _ACK_BIT | _ECE if block[_FLAGS] & _FLAG_ECN else _SYN | _ACK_BIT
     emit(iface.tx, block, 0, end - _TX_DATA, 0, control, listener.window, 0)
     return _send(iface, block, end)
 

@@ -10,7 +10,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import states, timers
+from smolmp.socket.tcp import ecn, states, timers
 from smolmp.socket.tcp.acknowledge import acknowledge, acknowledged, time_wait
 from smolmp.socket.tcp.closing import discard, reopen, unheard
 from smolmp.socket.tcp.handshake import open_passively, syn_sent
@@ -39,9 +39,11 @@ _T_CLOSE = const(40)
 _UNACKED = const(50)
 _RTO = const(44)
 _FIN_AT = const(53)
+_CWND = const(60)
 _IN_BASE = const(82)
 _QUICK = const(85)  # full segments that are still acknowledged one by one
 _TEXT_AT = const(86)  # when a full segment last came
+_ECN = const(88)
 _WRAP = const(0x3FFFFFFF)
 
 _LISTEN = const(1)
@@ -63,6 +65,7 @@ _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
+_ECE = const(64)
 _OPT_USER_TIMEOUT = const(32)
 
 _COUNT_TCP_RESETS_IN = const(35)
@@ -113,8 +116,11 @@ def segment_arrives(socket, iface):
         return
     if state == _SYN_RECEIVED and not open_passively(socket, iface):
         return
+    cwnd = w[_CWND]
     if not acknowledge(socket, iface):
         return
+    if control & _ECE and w[_ECN]:
+        ecn.echoed(socket, iface, cwnd)
     if record[_OPTIONS] & _OPT_USER_TIMEOUT:
         learn(socket, record)
     if record[_LENGTH] or control & _FIN:
@@ -137,6 +143,8 @@ def _expected(socket, iface, code):
         socket.sockets.mark(socket.slot)  # the window grew: more may be sent
     n = record[_LENGTH]
     if n:
+        if w[_ECN]:
+            ecn.received(socket, iface)
         ring_write(socket.rx_buffer, w, _RX, 0, iface.rx, record[_PAYLOAD], n)
         take(w, n)
         socket.sockets.changed(socket.slot)
@@ -171,6 +179,7 @@ def _acceptable(socket, iface):
         timers.arm(socket, _T_CLOSE, iface.now, socket.time_wait)
     if control & _SYN:
         if w[_STATE] == _SYN_RECEIVED and seq == -1:
+            ecn.syn_again(w, control)
             if control & _ACK_BIT:
                 answer(socket, iface)  # simultaneous open
             else:
@@ -214,6 +223,8 @@ def _receive(socket, iface):
     state = w[_STATE]
     if state != _ESTABLISHED and state != _FIN_WAIT_1 and state != _FIN_WAIT_2:
         return
+    if w[_ECN]:
+        ecn.received(socket, iface)
     record = iface.rec
     offset = record[_SEG_SEQ]
     n = record[_LENGTH]

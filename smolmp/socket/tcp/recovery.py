@@ -5,7 +5,9 @@ SACKed beyond them, after a reordering window otherwise; without: duplicate ACKs
 5681 3.2, 6582). In both cases `resend` says what of that goes next, several holes per round trip
 if proportional rate reduction (RFC 6937) lets it. A tail that nobody acknowledges is probed before
 the timeout (RFC 8985 7). A timeout makes everything LOST that was not SACKed; one that proves
-premature is undone (Eifel by timestamps, RFC 3522 and 4015; F-RTO's test by SACK, RFC 5682).
+premature is undone (Eifel by timestamps, RFC 3522 and 4015; F-RTO's test by SACK, RFC 5682). So is
+what fast recovery did to cwnd, when DSACKs tell that all it sent again had only come late (RFC
+3708): if one of it was lost, the reduction stands.
 
 w[_RECOVER] > 0: fast recovery, until that position is acknowledged; < 0: after a timeout, so far.
 Limited transmit (RFC 3042) needs no code: an octet SACKed, or told of by a duplicate ACK, has left
@@ -17,7 +19,7 @@ from errno import ECONNABORTED, ETIMEDOUT
 import micropython
 from micropython import const
 
-from smolmp.socket.tcp import congestion, rack, scoreboard, timers
+from smolmp.socket.tcp import congestion, path, rack, scoreboard, timers
 from smolmp.socket.tcp.scoreboard import limit, paint, sack, tidy
 
 _FAMILY = const(0)
@@ -61,6 +63,7 @@ _B_PROBE_END = const(13)  # SND.NXT when the tail was probed, 0 when it was not
 _B_USED = const(14)
 _B_PROBE_RESENT = const(16)  # 1: the probe was old data
 _B_REO_PERSIST = const(17)
+_B_UNDO = const(18)  # octets that fast recovery sent again, less those DSACKed; -1: all were
 
 _FLAG_SACK = const(2)
 _FLAG_RESEND = const(16)
@@ -118,6 +121,8 @@ def update(socket, iface, n, duplicate):
         _duplicates(w, board, n)
     if w[_RECOVER]:
         _progress(socket, iface, n, delivered)
+        if w[_RECOVER] == 0 and w[_SND_MAX]:
+            arm(socket, now)  # again: the tail may be probed from now on
     if w[_FLAGS] & _FLAG_SACK:
         _judge(socket, now)
     if w[_RECOVER] > 0:
@@ -170,6 +175,7 @@ def _enter(w, board):
     w[_RECOVERED] = 0
     w[_PRR_OUT] = 0
     w[_PRR_FLIGHT] = w[_SND_NXT]
+    scoreboard.recover(w, board)
     congestion.reduce(w, board)
 
 
@@ -186,8 +192,12 @@ def _progress(socket, iface, n, delivered):
     if recover > 0:
         w[_RECOVER] = recover - n if recover > n else 0
         if recover <= n:
+            prior = w[_PRIOR_CWND]
             w[_CWND] = w[_SSTHRESH]
             _over(w, board)
+            w[_PRIOR_CWND] = prior  # DSACKs come a round trip later
+            if board[_B_UNDO] < 0:
+                _restore(w, board)
         return
     age = iface.rec[_SEG_ELAPSED] if n else -1
     late = age >= 0 and age > ((iface.now - w[_LOST_AT]) & _WRAP)
@@ -214,13 +224,21 @@ def _over(w, board):
 
 def _undo(w, board):
     """The timeout was premature: nothing was lost (RFC 5682 3, RFC 4015 3.2)."""
-    if w[_PRIOR_CWND] > w[_CWND]:
-        w[_CWND] = w[_PRIOR_CWND]
-    w[_SSTHRESH] = w[_PRIOR_SSTHRESH]
     w[_RECOVER] = 0
+    _restore(w, board)
     _over(w, board)
     rack.lose_none(board)
     tidy(w, board)
+
+
+def _restore(w, board):
+    """cwnd and ssthresh as they were before the loss that was none."""
+    if w[_PRIOR_CWND] > w[_CWND]:
+        w[_CWND] = w[_PRIOR_CWND]
+    if w[_PRIOR_SSTHRESH] > w[_SSTHRESH]:
+        w[_SSTHRESH] = w[_PRIOR_SSTHRESH]
+    w[_PRIOR_CWND] = 0
+    board[_B_UNDO] = 0
 
 
 def _judge(socket, now):
@@ -288,6 +306,8 @@ def _duplicates(w, board, n):
         if board[_B_REO_STEPS] < 15:
             board[_B_REO_STEPS] += 1
         board[_B_REO_PERSIST] = 16
+        if board[_B_UNDO] < 0 and w[_RECOVER] == 0:
+            _restore(w, board)
     end = board[_B_PROBE_END]
     if end:
         if n < end:
@@ -361,6 +381,7 @@ def on_timeout(socket, iface):
         w[_SRTT] = 0  # RFC 6298 5.7: what was measured no longer tells anything
     w[_RTT_AT] = -1
     if w[_STATE] >= _ESTABLISHED:
+        path.suspect(socket, iface)
         _timeout(socket, now)
     else:
         w[_SND_NXT] = 0
@@ -373,6 +394,7 @@ def _timeout(socket, now):
     board = socket.board
     w[_DUPACKS] = 0
     board[_B_PROBE_END] = 0
+    board[_B_UNDO] = 0
     w[_PRR_OUT] = 0
     w[_FLAGS] &= ~(_FLAG_TAIL | _FLAG_FORCE)
     if w[_BACKOFF] == 1:

@@ -19,6 +19,7 @@ from smolmp.socket.tcp.kernels import make_reset
 from smolmp.wire import tcp as wire_tcp
 
 _HOPS = const(12)
+_TOS = const(13)
 _LENGTH = const(24)
 _CONTROL = const(27)
 _FLAGS = const(32)
@@ -30,6 +31,7 @@ _CHALLENGE_MS = const(1000)
 _INVALID_MS = const(500)
 _WRAP = const(0x3FFFFFFF)
 _TX_DATA = const(64)
+_NOT_ECN = const(0xFC)
 
 _B_SECOND = const(0)  # iface.budgets: the second, and what is left of each limit in it
 _B_CHALLENGES = const(1)
@@ -76,6 +78,7 @@ def reset_stranger(iface):
     count(iface.counters, _COUNT_TCP_RESETS_OUT)
     make_reset(record)
     record[_HOPS] = 64
+    record[_TOS] &= _NOT_ECN  # RFC 3168 6.1.5
     wire_tcp.emit(iface.tx, _TX_DATA, record, 0, _TX_DATA + 20)
     iface.send(record, _TX_DATA + 20)
 

@@ -9,7 +9,8 @@ The scoreboard is an array('i'): a header, then ranges of three words in the ord
 that cover [0, SND.NXT) without gaps. Segments that leave in the same ms share a range, so without
 loss there are about as many ranges as ms in a round trip, and most segments only move an end. When
 there are too many, neighbours become one: of two times the later, of "SACKED" and "not SACKED" the
-latter. That may make TCP wait longer or send more, never take something for delivered.
+latter, of "just sent again" and "LOST" the former. That may make TCP wait longer or send more, but
+never take something for delivered, nor send the same again and again.
 
 The header's words hold what RACK (RFC 8985) knows. All of it is kernels: a range is found, split
 and painted without a single Python object.
@@ -33,7 +34,10 @@ _B_DSACK = const(10)  # 1: the ACK at hand told of a duplicate (RFC 2883)
 _B_ORIGINAL = const(11)  # 1: it acknowledged what was taken for lost and not yet sent again
 _B_USED = const(14)  # the most that was in flight within the last window
 _B_USED_MARK = const(15)  # where that window ends
+_B_UNDO = const(18)  # octets that fast recovery sent again, less those DSACKed; -1: all were
+_B_UNDO_END = const(19)  # SND.NXT when it began: a sequence number, as is
 _B_RANGES = const(20)  # SACKed ranges
+_B_UNDO_START = const(21)  # SND.UNA then
 _B_SIZE = const(24)
 
 _SACKED = const(1)
@@ -64,8 +68,11 @@ _HALF = const(0x20000000)
 
 
 def new(capacity: int):
-    """A scoreboard for a transmit ring of so many octets: 8 to 64 ranges."""
-    ranges = capacity >> 11
+    """A scoreboard for a transmit ring of so many octets: 8 to 64 ranges.
+
+    One for each segment of a KiB and more, so that it fills up only where segments are short.
+    """
+    ranges = capacity >> 10
     if ranges < 8:
         ranges = 8
     if ranges > 64:
@@ -98,6 +105,10 @@ def sent(block, board, start: int, end: int, now: int):
         stop = end
         if stop > edge:
             stop = edge
+        if w[_RECOVER] != 0 and not ((w[_RECOVER] >> 31) & 1):
+            if (b[_B_UNDO] >> 31) & 1:
+                b[_B_UNDO] = 0
+            b[_B_UNDO] = b[_B_UNDO] + stop - start
         paint(block, board, start, stop, _RETRANSMITTED, now)
         tidy(block, board)
         if end <= edge:
@@ -113,6 +124,16 @@ def sent(block, board, start: int, end: int, now: int):
     b[i + 1] = now
     b[i + 2] = 0
     b[_B_COUNT] = b[_B_COUNT] + 1
+
+
+@micropython.viper
+def recover(block, board):
+    """Fast recovery begins: nothing of what is in flight was sent again yet."""
+    w = ptr32(block)
+    b = ptr32(board)
+    b[_B_UNDO] = 0
+    b[_B_UNDO_START] = w[_SND_UNA]
+    b[_B_UNDO_END] = w[_SND_UNA] + w[_SND_NXT]
 
 
 @micropython.viper
@@ -136,6 +157,8 @@ def make_room(board, need: int):
                 cost = 0x20000 + b[i - 3] - begin
             elif b[i + 2] & _SACKED:
                 cost = 0x20000 + b[i] - b[i - 3]
+            elif (b[i - 1] ^ b[i + 2]) & _LOST and (b[i - 1] | b[i + 2]) & _RETRANSMITTED:
+                cost = 0x40000
             else:
                 cost = 0x10000
             if cost < least:
@@ -145,7 +168,10 @@ def make_room(board, need: int):
             i += 3
         state = b[best - 1]
         if b[best + 2] != state:
-            state = (state | b[best + 2]) & (_LOST | _RETRANSMITTED)
+            if state != _RETRANSMITTED and b[best + 2] != _RETRANSMITTED:
+                state = (state | b[best + 2]) & (_LOST | _RETRANSMITTED)
+            else:
+                state = _RETRANSMITTED  # were it LOST, what was sent a moment ago would go again
         if ((b[best + 1] - b[best - 2]) & _WRAP) < _HALF:
             b[best - 2] = b[best + 1]
         b[best - 3] = b[best]
@@ -310,6 +336,9 @@ def sack(record, block, board, now: int):
     k = 0
     first_left = 0
     first_right = 0
+    high = b[
+        _B_FACK
+    ]  # of the ACKs before: blocks of one come in any order, which is no reordering
     while k < r[_SACKS]:
         left = r[_SACK + (k << 1)] - w[_SND_UNA]
         right = r[_SACK + (k << 1) + 1] - w[_SND_UNA]
@@ -332,13 +361,22 @@ def sack(record, block, board, now: int):
             # Below SND.UNA: a duplicate arrived (RFC 2883 4), or an old ACK.
             if k == 0:
                 b[_B_DSACK] = 1
+                # Of the flight that fast recovery began with, all that was sent again?
+                a = (r[_SACK] - b[_B_UNDO_START]) | (b[_B_UNDO_END] - r[_SACK + 1])
+                v = b[_B_UNDO]
+                if v != 0 and not (((a | v) >> 30) & 3):
+                    v -= size & _WRAP
+                    if v <= 0:
+                        v = 0 - 1
+                    b[_B_UNDO] = v
         elif right <= w[_SND_NXT] and left < right:
             if k == 1 and first_left >= left and first_right <= right:
                 b[_B_DSACK] = 1  # the first block lies within the second (RFC 2883 4.2)
             paint(block, board, left, right, _SACKED, now)
-            if right > b[_B_FACK]:
-                b[_B_FACK] = right
+            if right > high:
+                high = right
         k += 1
+    b[_B_FACK] = high
 
 
 @micropython.viper

@@ -9,7 +9,7 @@ import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import states, transmit
+from smolmp.socket.tcp import ecn, states, transmit
 from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR, stop_reading
 from smolmp.socket.tcp.connection import Connection
 from smolmp.socket.tcp.numbers import outrun, port_offset
@@ -65,7 +65,7 @@ class Socket(Connection):
     close(); None: not), `fin_wait_2` (see shutdown(); 0: for ever), `keep_alive_interval` (between
     unanswered probes; 0: 75 s, or `keep_alive` if that is less). Counts: `keep_alive_count` (9
     unanswered probes end the connection), `quick_acks` (16 full segments are acknowledged without
-    delay in the beginning and after a pause).
+    delay in the beginning and after a pause). `abe`: give way by less when told by ECN (RFC 8511).
 
     A socket works once it is in a SocketSet. Calls that can't go on now return None, as
     MicroPython streams do; errors are OSError with an errno.
@@ -120,6 +120,8 @@ class Socket(Connection):
             self._refuse(EHOSTUNREACH)
         self._choose_port(iface)
         self.start(iface, _SYN_SENT)
+        if self.ecn_mode == ecn.REQUEST:
+            ecn.ask(w)
         self.sockets.bind(self.slot, w)
         self.sockets.mark(self.slot)
 

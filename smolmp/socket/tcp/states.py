@@ -8,9 +8,9 @@
     LISTEN        close(), abort()                                CLOSED
     SYN-SENT      SYN that acknowledges ours                      ESTABLISHED
     SYN-SENT      SYN (both open at the same time)                SYN-RECEIVED
-    SYN-SENT      close(), abort(), RST, no answer, no route      CLOSED
+    SYN-SENT      close(), abort(), RST, no answer, unreachable   CLOSED
     SYN-RECEIVED  ACK of our SYN                                  ESTABLISHED
-    SYN-RECEIVED  of a listener: RST, other SYN, no answer        LISTEN
+    SYN-RECEIVED  a listener's: RST, SYN, no answer, unreachable  LISTEN
     SYN-RECEIVED  of connect(), or closed: the same; abort()      CLOSED
     ESTABLISHED   close()                                         FIN-WAIT-1
     ESTABLISHED   FIN                                             CLOSE-WAIT

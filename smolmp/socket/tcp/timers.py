@@ -43,9 +43,9 @@ _FLAG_KEEP_ALIVE = const(64)
 
 _RTO_INITIAL = const(1000)  # RFC 6298 2.1
 _RTO_MAX = const(60000)  # RFC 6298 2.5
-_LONGEST = const(0xFFFFFF)  # 4.6 hours
+_LONGEST = const(0xFFFFFF)  # 4.6 hours: deadlines keep their order though a poll be 5 days late
 _INTERVAL = const(75000)  # between keep-alive probes, as everywhere
-_THREE_DAYS = const(0x10000000)
+_R2 = const(900000)  # as 15 retransmissions at _RTO_MAX (RFC 9293 3.8.3 wants 100 s at least)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
@@ -165,7 +165,7 @@ def start_keep_alive(socket, now):
             arm(socket, _T_KEEPALIVE, now, socket.keep_alive)
         elif w[_FLAGS] & _FLAG_TIMESTAMPS:
             # So that the interface's clock does not miss that ticks wrapped (RFC 7323 5.5).
-            arm(socket, _T_KEEPALIVE, now, _THREE_DAYS)
+            arm(socket, _T_KEEPALIVE, now, _LONGEST)
 
 
 def on_timer(socket, iface):
@@ -202,6 +202,10 @@ def _probe_window(socket, now):
     w = socket.w
     w[_T_PERSIST] = -1
     if w[_T_RETRANSMIT] >= 0:
+        return
+    if ((now - w[_PROGRESS]) & _WRAP) > _R2:
+        # Probes may go on as long as they are answered (RFC 9293 3.8.6.1); these were not.
+        socket.fail(ETIMEDOUT)
         return
     w[_FLAGS] |= _FLAG_PROBE
     w[_BACKOFF] += 1

@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import closing, recovery, scoreboard, timers, user_timeout
+from smolmp.socket.tcp import closing, ecn, recovery, scoreboard, timers, user_timeout
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.storage.kernels import ring_read_sum
@@ -38,6 +38,7 @@ _MAX_WND = const(56)
 _RETRANSMITS = const(58)
 _LIMIT = const(62)
 _SMALL = const(84)
+_ECN = const(88)
 
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -73,6 +74,7 @@ _SYN = const(2)
 _RST = const(4)
 _PSH = const(8)
 _ACK_BIT = const(16)
+_ECE = const(64)
 
 _TX_DATA = const(64)
 _LAST = const(2)  # sent, and nothing else to send
@@ -230,7 +232,7 @@ def send_ack(socket, iface, position):
         header += 4
     if socket.assembler_used and w[_FLAGS] & _FLAG_SACK and socket.assembler.count():
         header = _put_sacks(socket, iface.tx, header)
-    emit(iface.tx, w, position, header, 0, _ACK_BIT, announce(w), 0)
+    emit(iface.tx, w, position, header, 0, _ACK_BIT | w[_ECN] & _ECE, announce(w), 0)
     code = _send(iface, w, _TX_DATA + header)
     if code == _SENT:
         w[_FLAGS] &= ~(_FLAG_ACK_NOW if position >= 0 else _FLAG_KEEP_ALIVE) & ~_FLAG_TELL_TIMEOUT
@@ -311,8 +313,12 @@ def _send_data(socket, iface, position, n):
         if fin_outstanding(w) and (end < w[_SND_WND] or w[_FLAGS] & _FLAG_PROBE):
             control |= _FIN
             end += 1
+    if w[_ECN]:
+        control |= ecn.mark_data(w, position, n)
     emit(iface.tx, w, position, header, n, control, announce(w), acc)
     code = _send(iface, w, start + n)
+    if w[_ECN]:
+        ecn.marked(iface, w, control, code == _SENT)
     if code == _SENT:
         if n < w[_MSS_OUT] and end > w[_SND_MAX]:
             w[_SMALL] = end
@@ -406,6 +412,8 @@ def _send_syn(socket, iface):
     if field > 0xFFFF:
         field = 0xFFFF  # the window of a SYN is never scaled (RFC 7323 2.2)
     control = _SYN | _ACK_BIT if reply else _SYN
+    if w[_ECN]:
+        control |= ecn.syn_flags(w)
     emit(frame, w, 0, at - _TX_DATA, 0, control, field, 0)
     code = iface.send(w, at)
     if code <= _UNREACHABLE:

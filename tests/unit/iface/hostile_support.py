@@ -232,9 +232,7 @@ class World:
         for table in tables:
             self.words.append((table, len(table)))
             table.extend(array("i", [CANARY] * 4))
-        # They may have moved.
-        iface._neighbor_words = neighbors.words
-        iface._route_words = iface.routes.words
+        iface.bind()
 
     def check_canaries(self):
         for whole, n in self.regions:

@@ -401,7 +401,7 @@ def test_other_ethertypes_and_versions():
 
 
 def test_ethertype_plugs_in():
-    from smolmp.iface.interface import ETHERTYPES
+    from smolmp.iface.walk import ETHERTYPES
 
     net = Net()
     got = []

@@ -103,7 +103,8 @@ def test_errors_reach_a_connected_socket():
     ):
         host.receive(icmp_packet(kind, code, bytes(4), quote[:28]))
         raises(errno, socket.recv)
-    # A packet too large and one that was too long on its way say nothing about the host.
+    # A packet too large (here it can't have been) and one that was too long on its way say nothing
+    # about the host.
     for kind, code in ((3, 4), (11, 0), (12, 0)):
         host.receive(icmp_packet(kind, code, bytes(4), quote[:28]))
         assert socket.recv() is None, (kind, code)

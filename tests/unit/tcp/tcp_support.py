@@ -21,13 +21,14 @@ from smolmp.phy.queue import PacketQueue
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
 from smolmp.socket.tcp import connection
-from smolmp.wire import ipv4
+from smolmp.wire import icmpv4, ipv4
 from smolmp.wire import tcp as wire
 from smolmp.wire.address import parse_address, to_words
 
 FLAGS = "FSRPAUEC"
 OURS = "192.168.69.1"
 PEER = "192.168.69.100"
+ROUTER = "192.168.69.254"
 PEER_PORT = 49500
 PEER_ISN = 0xFFFFFFF0
 MSS = 100  # of short_segments()
@@ -159,7 +160,8 @@ class Peer:
     def packet(self, flags, seq, ack=0, payload=b"", window=8192, **options):
         """An IP packet from the peer; options: mss, scale, sack (True: permitted), tsval (None:
         no timestamp though both agreed on them), tsecr, blocks ((left, right), ...),
-        user_timeout (16 bits), source (address), destination (address), port, remote_port."""
+        user_timeout (16 bits), source (address), destination (address), port, remote_port,
+        tos."""
         if self.iss is None:
             self.iss = 0
         rec = self.rec
@@ -171,7 +173,7 @@ class Peer:
         to_words(parse_address(options.get("destination", OURS)), rec, 8)
         rec[2], rec[3] = ports
         rec[12] = 64
-        rec[13] = 0
+        rec[13] = options.get("tos", 0)
         rec[27] = sum(1 << FLAGS.index(f) for f in flags)
         rec[28] = window
         bits = 0
@@ -208,6 +210,25 @@ class Peer:
         wire.emit(packet, 20, rec, bits, end)
         ipv4.emit(packet, 0, rec, end - 20, 0, 0x4000)
         return packet
+
+    def error(self, kind, code, packet, mtu=0, source=ROUTER, poll=True):
+        """An ICMP error from a router about `packet` of ours (RFC 792 quotes 8 octets of TCP)."""
+        quote = packet[:28]
+        end = 28 + len(quote)
+        error = bytearray(end)
+        error[28:] = quote
+        icmpv4.emit(error, 20, kind, code, 0, mtu, end)
+        rec = self.rec
+        rec[0] = 4
+        rec[1] = 1
+        to_words(parse_address(source), rec, 4)
+        to_words(parse_address(OURS), rec, 8)
+        rec[12] = 64
+        rec[13] = 0
+        ipv4.emit(error, 0, rec, end - 20, 0, 0x4000)
+        assert self.device.inject(error)
+        if poll:
+            self.poll()
 
     def poll(self):
         """Poll once; the sockets that changed are remembered in .changed."""
@@ -251,7 +272,9 @@ class Peer:
             s.blocks = tuple(zip(edges[::2], edges[1::2]))
         if "S" in s.flags:
             self.stamping = s.tsval is not None
+        s.packet = bytes(self.buf[:n])
         s.hops = rec[12]
+        s.tos = rec[13]
         s.source_port = rec[3]
         s.destination_port = rec[2]
         return s

@@ -424,8 +424,8 @@ def test_a_burst_meets_a_busy_device():
         room[0] -= 1
         return room[0] >= 0 and send(buf, start, end)
 
-    p.iface.transmit = few
     p.iface.device = Few(p.iface.device, few)
+    p.iface.bind()
     s.send(RAMP, 0, 900)
     p.poll()
     assert [x.seq for x in p.drain()] == [1, 101, 201]

@@ -3,7 +3,7 @@
 # heap: 16m
 
 import micropython
-from tcp_support import PEER, PEER_PORT, Peer
+from tcp_support import PEER, PEER_PORT, Peer, short_segments
 
 
 def refused(call, *arguments):
@@ -60,13 +60,13 @@ def test_the_longest_persist_interval_is_computed_in_31_bits():
     probes = 0
     micropython.heap_lock()
     try:
-        for _ in range(40):
+        for _ in range(28):  # 14 minutes: R2 ends it after 15
             p.now = (p.now - (0x3FFFFFFF - 30000) - 1) & 0x3FFFFFFF
             p.iface.poll(p.now, p.sockets)
             probes += p.device.take_into(p.buf) != 0
     finally:
         micropython.heap_unlock()
-    assert 18 <= probes <= 20, probes
+    assert 12 <= probes <= 14, probes
 
 
 def test_window_updates_end_when_the_scale_is_coarser_than_two_small_segments():
@@ -103,8 +103,23 @@ def test_an_answer_in_syn_received_waits_for_a_busy_device():
     p.send("S", 0)
     p.expect("SA", 0, 1)
     p.device.send = lambda buf, start, end: False
+    p.iface.bind()
     p.send("A", 70000, 1)  # outside of the window
     p.nothing()
     del p.device.send
+    p.iface.bind()
     p.poll()
     p.expect("A", 1, 1)
+
+
+def test_window_shuts_in_the_poll_that_would_probe_the_tail():
+    """All was acknowledged meanwhile: there is no tail, and the window is what has to be asked."""
+    p, s = short_segments(window=200, sack=True)
+    assert s.send(bytes(250)) == 250
+    p.poll()
+    assert len(p.drain()) == 2
+    p.send("A", 1, 201, window=0, poll=False)
+    p.pass_time(500)  # the probe's time
+    p.nothing()
+    p.pass_time(1000)
+    p.expect("A", 201, 1, bytes(1))

@@ -381,11 +381,13 @@ def test_busy_device_sends_it_later():
         return False
 
     p.device.send = refuse
+    p.iface.bind()
     p.send("S", 0)
     assert refused[0] >= 1
     p.nothing()
     assert p.iface.poll_delay(p.now & WRAP, p.sockets) == 1
     p.device.send = send
+    p.iface.bind()
     p.poll()
     p.expect("SA", 0, 1)
     p.poll()

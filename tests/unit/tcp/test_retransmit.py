@@ -205,10 +205,12 @@ def test_device_that_is_busy_costs_no_retransmission():
     p, s = short_segments()
     taken = p.device.send
     p.device.send = lambda buf, start, end: False
+    p.iface.bind()
     s.send(b"abc")
     p.poll()
     p.pass_time(5000)
     p.device.send = taken
+    p.iface.bind()
     p.poll()
     p.expect("PA", 1, 1, b"abc")
     assert s.retransmissions() == 0

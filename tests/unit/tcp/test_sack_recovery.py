@@ -158,3 +158,101 @@ def test_recovery_allocates_nothing():
     finally:
         micropython.heap_unlock()
     assert s.retransmissions() >= 1
+
+
+def reordered(**options):
+    """Fast recovery sent 101 again, and it was only late: all is acknowledged, cwnd reduced."""
+    p, s = sacking(**options)
+    s.congestion = "cubic"
+    s.w[60] = 20 * MSS
+    p.send("A", 1, 101, blocks=((201, 601),))
+    assert seqs(p) == [101]
+    assert s.w[61] < 20 * MSS  # ssthresh
+    p.send("A", 1, 1101)
+    assert s.w[60] == s.w[61]
+    return p, s
+
+
+def test_dsack_undoes_what_reordering_did_to_cwnd():
+    """What was sent again was there already (RFC 3708): the window is as it was."""
+    p, s = reordered()
+    p.send("A", 1, 1101, blocks=((101, 201),))
+    assert s.w[60] == 20 * MSS, s.w[60]
+    # Once: another duplicate says nothing more.
+    s.w[60] = 5 * MSS
+    p.send("A", 1, 1101, blocks=((101, 201),))
+    assert s.w[60] == 5 * MSS
+
+
+def test_dsack_in_the_ack_that_ends_recovery():
+    p, s = sacking()
+    s.congestion = "cubic"
+    s.w[60] = 20 * MSS
+    p.send("A", 1, 101, blocks=((201, 601),))
+    assert seqs(p) == [101]
+    p.send("A", 1, 1101, blocks=((101, 201),))
+    assert s.w[60] == 20 * MSS, s.w[60]
+
+
+def test_dsack_of_something_else_undoes_nothing():
+    """Before the flight, beyond it, or a part only: the loss was one, as far as one can tell."""
+    for block in ((1, 101), (1051, 1151), (101, 151)):
+        p, s = reordered()
+        p.send("A", 1, 1101, blocks=(block,))
+        assert s.w[60] == s.w[61] < 20 * MSS, (block, s.w[60])
+
+
+def test_dsack_of_one_retransmission_of_two():
+    """Two were sent again, one of them in vain: the other one was lost."""
+    p, s = sacking()
+    s.congestion = "cubic"
+    s.w[60] = 20 * MSS
+    p.send("A", 1, 101, blocks=((501, 801), (201, 401)))
+    p.send("A", 1, 101, blocks=((501, 901), (201, 401)))
+    assert seqs(p) == [101, 401]
+    p.send("A", 1, 1101, blocks=((401, 501),))
+    assert s.w[60] == s.w[61] < 20 * MSS
+    p.send("A", 1, 1101, blocks=((101, 201),))
+    assert s.w[60] == 20 * MSS
+
+
+def test_timeout_forgets_what_could_have_been_undone():
+    p, s = reordered()
+    s.send(bytes(5 * MSS))
+    p.poll()
+    p.drain()
+    p.pass_time(2000)  # a tail loss probe, then the timeout
+    p.pass_time(2000)
+    p.send("A", 1, 1601, blocks=((101, 201),))
+    p.drain()
+    assert s.w[60] < 20 * MSS
+
+
+def test_blocks_of_one_ack_are_no_reordering():
+    """The ACK of the first block was lost, so that the next one brings two, the newest first: that
+    says nothing about the order of arrival, and both holes go again without waiting."""
+    p, s = sacking()
+    p.send("A", 1, 101, blocks=((501, 801), (201, 401)))
+    assert s.board[6] == 0
+    assert seqs(p) == [101, 401]
+    # But what arrives below the highest in a later ACK does.
+    p, s = sacking()
+    p.send("A", 1, 101, blocks=((501, 601),))
+    p.send("A", 1, 101, blocks=((301, 401), (501, 601)))
+    assert s.board[6] == 1
+
+
+def test_tail_is_probed_when_recovery_just_ended():
+    """The ACK that ends it starts the probe's timer, not the RTO's (RFC 8985 7.2)."""
+    p, s = sacking()
+    s.congestion = "cubic"
+    s.w[60] = 20 * MSS
+    p.send("A", 1, 101, blocks=((201, 601),))
+    assert seqs(p) == [101]
+    assert s.send(bytes(2 * MSS)) == 2 * MSS
+    p.send("A", 1, 101, blocks=((201, 1101),))
+    assert seqs(p) == [1101, 1201]
+    p.send("A", 1, 1101)
+    p.nothing()
+    p.pass_time(2 * s.round_trip() + 2 + 10)
+    assert seqs(p) == [1201]
