@@ -2,12 +2,14 @@
 
     unit.py ROOT FILE FUNCTION...
 
-What the file may import (smolmp/, tests/unit's helpers, tests/harness/run_on_board.py) is compiled
-for its processor and put on its flash. It prints what run_on_board.py prints.
+smolmp is frozen in the firmware. What else the file may import (helpers of tests/unit,
+tests/harness/run_on_board.py) is compiled for its processor and put on its flash. It prints what
+run_on_board.py prints.
 """
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,6 +44,9 @@ def files(root, test):
     unit = root / "tests" / "unit"
     sources = sorted(unit.glob("*.py"))
     sources += [s for s in sorted(test.parent.glob("*.py")) if not s.name.startswith("test_")]
+    # A test may borrow from another one of its folder.
+    borrowed = re.findall(r"^(?:from|import) (test_\w+)", test.read_text(), re.MULTILINE)
+    sources += [test.parent / f"{name}.py" for name in borrowed]
     for source in [*sources, test]:
         name = source.relative_to(root).as_posix()
         found[name[:-3] + ".mpy"] = compiled(source, name)

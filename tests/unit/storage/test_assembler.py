@@ -243,6 +243,7 @@ class Octets:
         return n
 
 
+# not on a board: minutes of ranges
 def test_random():
     random.seed(4)
     for holes in (1, 2, 3, 4, 8):

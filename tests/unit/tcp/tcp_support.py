@@ -15,6 +15,8 @@ random unless the test sets it. `peer.reach(state)` walks a new socket into any 
 
 from array import array
 
+from support import BOARD
+
 from smolmp.iface.interface import Interface
 from smolmp.phy.device import IP
 from smolmp.phy.queue import PacketQueue
@@ -65,7 +67,8 @@ connection.choose_numbers = _choose
 class Peer:
     def __init__(self, seed=1, mtu=1500, isn=PEER_ISN, iss=None, medium=IP, **interface):
         self.now = (1 << 30) - 500
-        self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=256 * 1024)
+        size = 16 * 1024 if BOARD else 256 * 1024
+        self.device = PacketQueue(medium=medium, mtu=mtu, frames=64 if BOARD else 256, size=size)
         self.iface = Interface(self.device, ip_addrs=(OURS + "/24",), seed=seed, **interface)
         if iss is not None:
             _fixed.clear()

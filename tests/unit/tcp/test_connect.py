@@ -81,6 +81,7 @@ def test_connect_beside_a_listener_of_the_same_port():
     assert s.state == "ESTABLISHED" and listener.state == "LISTEN"
 
 
+# not on a board: its buffers take too much memory
 def test_syn_offers_everything():
     for size, scale in WINDOWS:
         p = Peer()
@@ -231,6 +232,7 @@ def test_sack_negotiation():
         p.expect("A", 1, 1, blocks=((11, 14),) if permitted else ())
 
 
+# not on a board: its buffers take too much memory
 def test_window_scaling():
     p = Peer()
     s = p.connect(rx=131072, tx=8192)
@@ -244,6 +246,7 @@ def test_window_scaling():
     assert sum(len(g.payload) for g in p.drain()) == 2 * 536
 
 
+# not on a board: its buffers take too much memory
 def test_window_scaling_refused():
     p = Peer()
     s = p.connect(rx=131072, tx=4096)

@@ -257,6 +257,7 @@ def test_ack_from_an_age_ago_is_challenged():
     assert not s.can_recv()
 
 
+# not on a board: its buffers take too much memory
 def test_syn_in_an_open_connection_is_challenged():
     """RFC 5961 4.2, wherever it stands, data or not."""
     for flags, seq, payload in (

@@ -236,28 +236,34 @@ class Hostile:
         assert self.segments > rounds * len(STATES) * steps // 2
 
 
+# not on a board: minutes of segments
 def test_plain():
     Hostile(1, 4096, 4096).run(8, 30)
 
 
+# not on a board: minutes of segments
 def test_all_options():
     Hostile(
         2, 8192, 2048, holes=4, timestamps=True, tsval=1, sack=True, mss=1460, scale=2, window=8192
     ).run(8, 30)
 
 
+# not on a board: minutes of segments
 def test_small_odd_buffers():
     Hostile(3, 61, 37, holes=1, sack=True, mss=48).run(8, 30)
     Hostile(4, 1, 1, holes=1).run(2, 30)
 
 
+# not on a board: minutes of segments
 def test_large_scaled_buffers():
     Hostile(5, 200000, 70000, scale=14, sack=True, window=65535).run(3, 30)
 
 
+# not on a board: minutes of segments
 def test_damaged_segments():
     Hostile(6, 4096, 4096, raw=True, sack=True, mss=1460, timestamps=True, tsval=1).run(8, 30)
 
 
+# not on a board: minutes of segments
 def test_damaged_segments_without_options():
     Hostile(7, 1000, 1000, raw=True).run(8, 30)

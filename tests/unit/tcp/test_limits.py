@@ -31,6 +31,7 @@ def challenges(p, n):
     return len(p.drain())
 
 
+# not on a board: its buffers take too much memory
 def test_challenge_acks_of_all_connections_together():
     p = Peer(iss=1000)
     connections(p, 40)
@@ -44,6 +45,7 @@ def test_challenge_acks_of_all_connections_together():
     assert 5 <= challenges(p, 40) <= 15
 
 
+# not on a board: its buffers take too much memory
 def test_nobody_knows_how_many_there_will_be():
     """CVE-2016-5696: a known number of answers a second tells of other connections."""
     p = Peer(iss=1000)
@@ -80,6 +82,7 @@ def test_no_challenge_was_sent_none_is_remembered():
     p.expect("A", 1, 1)
 
 
+# not on a board: more frames at a time than its queue holds
 def test_resets_to_strangers():
     p = Peer()
     budget(p, None, 20)

@@ -124,6 +124,7 @@ def test_broadcast_and_multicast_syn_leave_the_listener():
     assert s.state == "LISTEN"
 
 
+# not on a board: its buffers take too much memory
 def test_window_scale_fits_the_buffer():
     table = ((64, 0), (1024, 0), (65535, 0), (65536, 1), (65537, 1), (131071, 1), (131072, 2))
     for size, scale in table + ((524287, 3), (524288, 4), (655350, 4)):
@@ -285,6 +286,7 @@ def test_window_scaling_negotiated():
     assert sum(len(g.payload) for g in p.drain()) == 7 * 536  # of 4096: no crumbs
 
 
+# not on a board: its buffers take too much memory
 def test_window_scaling_not_negotiated():
     p = Peer()
     p.listen(80, rx=200000)
@@ -417,6 +419,7 @@ def test_other_ports_and_addresses_are_strangers():
 # A socket's second life has nothing of its first
 
 
+# not on a board: its buffers take too much memory
 def test_listen_again_starts_clean():
     p = Peer()
     s = p.established(

@@ -184,28 +184,33 @@ class Hostile:
         assert self.peer.sockets.deadlines.running() == 0 and not self.peer.sockets.has_marks()
 
 
+# not on a board: minutes of segments
 def test_records():
     h = Hostile(1, half_open=4, rx=500, tx=300)
     h.run()
     assert h.accepted > ROUNDS // 100 and h.syn_acks > ROUNDS // 10, (h.accepted, h.syn_acks)
 
 
+# not on a board: minutes of segments
 def test_cookies():
     h = Hostile(2, half_open=0, rx=500, tx=300, timestamps=True)
     h.run()
     assert h.accepted > ROUNDS // 100, h.accepted
 
 
+# not on a board: minutes of segments
 def test_records_and_cookies_with_scaling():
     h = Hostile(3, half_open=1, backlog=1, pool=3, rx=100000, tx=100, timestamps=True)
     h.run()
     assert h.accepted > ROUNDS // 100, h.accepted
 
 
+# not on a board: minutes of segments
 def test_overflow_resets():
     Hostile(4, half_open=2, backlog=1, rx=1, tx=1, overflow="reset").run()
 
 
+# not on a board: minutes of segments
 def test_damaged_segments():
     Hostile(5, raw=True, half_open=3, rx=500, tx=300, timestamps=True).run()
     Hostile(6, raw=True, half_open=1, rx=500, tx=300).run(ROUNDS // 2)

@@ -387,6 +387,7 @@ def walks(first, count, steps):
     return seen
 
 
+# not on a board: minutes of segments
 def test_walks():
     seen = walks(1, 70, 100)
     assert len(seen) >= 24, seen

@@ -75,12 +75,14 @@ def receive_case(stamped):
     assert whole == expected
 
 
+# not on a board: minutes of segments
 def test_lane_stores_and_sums():
     random.seed(1)
     for _ in range(300):
         receive_case(False)
 
 
+# not on a board: minutes of segments
 def test_lane_with_timestamps():
     random.seed(2)
     for _ in range(100):
@@ -118,6 +120,7 @@ def send_case(p, s):
     assert bytes(whole) == held
 
 
+# not on a board: minutes of segments
 def test_follow_is_what_emit_makes():
     random.seed(3)
     p = Peer(iss=0xFFFFFFFF - 1000)  # SEQ passes 2**32

@@ -102,6 +102,7 @@ def cells(table, width):
             yield line[:width].split(), state, state if after == "=" else after, answer
 
 
+# not on a board: minutes of segments
 def test_the_tables_are_whole():
     for table, width, rows in ((SEGMENTS, SEGMENT, 32), (CALLS, CALL, 7)):
         lines = table.strip("\n").split("\n")
@@ -166,6 +167,7 @@ def every_segment(isn, iss):
             raise
 
 
+# not on a board: minutes of segments
 def test_every_segment_in_every_state():
     for isn, iss in ISNS[1:]:
         every_segment(isn, iss)
@@ -216,11 +218,13 @@ def every_call(isn, iss):
         assert p.iface.poll_delay(p.now, p.sockets) != 0, about
 
 
+# not on a board: minutes of segments
 def test_every_call_in_every_state():
     for isn, iss in ISNS[1:]:
         every_call(isn, iss)
 
 
+# not on a board: minutes of segments
 def test_every_way_between_states_and_no_other():
     seen = set()
     enter = states.enter

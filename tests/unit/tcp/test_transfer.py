@@ -90,6 +90,7 @@ def transfer(link, size, both=True):
     return link.now - start
 
 
+# not on a board: its buffers take too much memory
 def test_clean():
     link = Link()
     ms = transfer(link, 300000)
@@ -97,32 +98,39 @@ def test_clean():
     assert link.client.retransmissions() == 0
 
 
+# not on a board: its buffers take too much memory
 def test_one_way():
     transfer(Link(), 300000, both=False)
 
 
+# not on a board: its buffers take too much memory
 def test_tiny_buffers():
     transfer(Link(rx=3, tx=5), 300)
     transfer(Link(rx=64, tx=64), 5000)
     transfer(Link(rx=1000, tx=100), 20000)
 
 
+# not on a board: its buffers take too much memory
 def test_window_scaling():
     transfer(Link(rx=200000, tx=200000), 600000)
 
 
+# not on a board: its buffers take too much memory
 def test_timestamps():
     transfer(Link(timestamps=True), 200000)
 
 
+# not on a board: its buffers take too much memory
 def test_drop():
     transfer(Link({"drop": 5}), 200000)
 
 
+# not on a board: its buffers take too much memory
 def test_reorder_duplicate_corrupt():
     transfer(Link({"reorder": 5, "duplicate": 3, "corrupt": 2}), 200000)
 
 
+# not on a board: its buffers take too much memory
 def test_everything_broken():
     faults = {"drop": 3, "reorder": 3, "duplicate": 3, "corrupt": 3}
     transfer(Link(faults, timestamps=True), 150000)
@@ -159,6 +167,7 @@ def carry(source, destination, buf):
         destination.inject(buf, 0, n)
 
 
+# not on a board: its buffers take too much memory
 def test_moving_data_allocates_nothing():
     """Law 3: established connections are served with the heap locked, both directions."""
     for options in ({}, {"timestamps": True}):

@@ -152,6 +152,7 @@ def test_reading_much_is_told_at_once():
     p.nothing()
 
 
+# not on a board: its buffers take too much memory
 def test_big_buffer_without_scaling():
     """More room than the field can tell is no reason to tell it again and again."""
     p = Peer()
@@ -170,6 +171,7 @@ def test_big_buffer_without_scaling():
     p.nothing()
 
 
+# not on a board: its buffers take too much memory
 def test_scaled_window():
     p = Peer()
     s = p.listen(80, rx=1 << 19)

@@ -109,6 +109,7 @@ def test_every_truncation():
                     assert code == -1
 
 
+# not on a board: minutes of frames
 def test_every_byte_changed():
     for parse, frame, start in PAIRS:
         for at in range(start, min(start + 60, len(frame))):
@@ -118,6 +119,7 @@ def test_every_byte_changed():
                 checked(parse, packet, at & 3)
 
 
+# not on a board: minutes of frames
 def test_random_bytes():
     rng = frames.Random(31)
     parsers = []

@@ -132,6 +132,7 @@ def test_offsets_are_clamped():
     assert format_frame(frames.PING, 100, 10, 1) == "Ethernet (truncated)"
 
 
+# not on a board: minutes of frames
 def test_any_bytes():
     rng = frames.Random(4242)
     every = frames.IP_FRAMES + (frames.ARP_REQUEST, frames.ARP_REPLY)
