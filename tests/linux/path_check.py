@@ -126,7 +126,7 @@ def main():
         t.left = number
         t.run(to)
         print("answer:", t.answer.decode().strip())
-        command.finish(iface, sockets, device, t.socket)
+        loop(iface, sockets, device, lambda: not t.socket.is_open(), 2000)  # to say goodbye
     print("path mtu:", iface.path_mtu(host))
     for key, value in sorted(iface.stats().items()):
         if value:
