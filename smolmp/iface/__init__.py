@@ -7,4 +7,5 @@ import smolmp.iface.icmp
 import smolmp.iface.arp
 import smolmp.iface.ipv4
 import smolmp.iface.path_mtu
+import smolmp.iface.walk
 from smolmp.iface.interface import Interface

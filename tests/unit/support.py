@@ -11,8 +11,6 @@ text, packets bytes; a transport builder gives a whole IP packet, frame() puts i
 Net's clock begins 5 s before ticks wrap.
 """
 
-import sys
-
 import micropython
 
 from smolmp.iface import Interface
@@ -33,8 +31,6 @@ SUBNET_BROADCAST = "192.168.69.255"
 BROADCAST = "255.255.255.255"
 
 START = 0x3FFFFFFF - 5000
-
-BOARD = sys.platform in ("rp2", "esp32")  # what holds frames is to be small
 
 
 def ip_bytes(address):

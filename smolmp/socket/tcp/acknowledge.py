@@ -53,6 +53,7 @@ _FLAG_RESEND = const(16)
 _FLAG_PROBE = const(32)
 _FLAG_TAIL = const(4096)
 _FIN = const(1)
+_B_PROBE_END = const(13)  # see recovery.py
 _FLAG_SACK = const(2)
 _OPT_SACKS = const(8)
 _OPT_TIMESTAMPS = const(16)
@@ -76,8 +77,9 @@ def acknowledge(socket, iface):
         return True
     window = record[_SEG_WND]
     duplicate = False
-    if n == 0 and flight and not record[_LENGTH] and not record[_CONTROL] & _FIN:
-        duplicate = window == w[_SND_WND] and window != 0
+    if n == 0 and not record[_LENGTH] and not record[_CONTROL] & _FIN:
+        if flight or socket.board[_B_PROBE_END]:
+            duplicate = window == w[_SND_WND] and window != 0
     if record[_SEG_NEWER]:
         if window > w[_SND_WND]:
             socket.sockets.mark(socket.slot)

@@ -59,7 +59,7 @@ _B_LOST = const(9)
 _B_DSACK = const(10)
 _B_ORIGINAL = const(11)
 _B_TIMER = const(12)  # what the retransmission timer stands for: 0 RTO, 1 probe, 2 reordering
-_B_PROBE_END = const(13)  # SND.NXT when the tail was probed, 0 when it was not
+_B_PROBE_END = const(13)  # SND.NXT when the tail was probed, 0: it was not, -1: just that came
 _B_USED = const(14)
 _B_PROBE_RESENT = const(16)  # 1: the probe was old data
 _B_REO_PERSIST = const(17)
@@ -117,12 +117,13 @@ def update(socket, iface, n, duplicate):
     else:
         _count(w, board, n, duplicate)
     delivered += board[_B_SACKED]
+    busy = w[_RECOVER] or board[_B_PROBE_END]
     if board[_B_DSACK] or board[_B_PROBE_END]:
-        _duplicates(w, board, n)
+        _duplicates(w, board, n, duplicate)
     if w[_RECOVER]:
         _progress(socket, iface, n, delivered)
-        if w[_RECOVER] == 0 and w[_SND_MAX]:
-            arm(socket, now)  # again: the tail may be probed from now on
+    if busy and w[_SND_MAX] and not (w[_RECOVER] or board[_B_PROBE_END]):
+        arm(socket, now)  # again: the tail may be probed from now on
     if w[_FLAGS] & _FLAG_SACK:
         _judge(socket, now)
     if w[_RECOVER] > 0:
@@ -300,8 +301,8 @@ def _reduce_rate(block, board, delivered: int, n: int):
     w[_CWND] = pipe + room
 
 
-def _duplicates(w, board, n):
-    """What a DSACK tells, and the fate of a tail loss probe (RFC 8985 6.2 step 4, 7.4)."""
+def _duplicates(w, board, n, duplicate):
+    """What a DSACK tells, and the fate of a tail loss probe (RFC 8985 6.2 step 4, 7.4.2)."""
     if board[_B_DSACK]:
         if board[_B_REO_STEPS] < 15:
             board[_B_REO_STEPS] += 1
@@ -309,15 +310,19 @@ def _duplicates(w, board, n):
         if board[_B_UNDO] < 0 and w[_RECOVER] == 0:
             _restore(w, board)
     end = board[_B_PROBE_END]
-    if end:
-        if n < end:
-            board[_B_PROBE_END] = end - n
-            return
-        board[_B_PROBE_END] = 0
-        if board[_B_PROBE_RESENT] and not board[_B_DSACK] and w[_RECOVER] == 0:
+    if end > n:
+        board[_B_PROBE_END] = end - n
+    elif end:
+        if not board[_B_PROBE_RESENT] or board[_B_DSACK] or duplicate:
+            board[_B_PROBE_END] = 0  # new data, or both copies arrived
+        elif n == end:
+            board[_B_PROBE_END] = -1  # one of the copies did: what comes next tells
+        elif n:
             # The probe repaired a loss that nobody noticed: cwnd has to learn of it.
-            congestion.reduce(w, board)
-            w[_CWND] = w[_SSTHRESH]
+            board[_B_PROBE_END] = 0
+            if w[_RECOVER] == 0:
+                congestion.reduce(w, board)
+                w[_CWND] = w[_SSTHRESH]
 
 
 @micropython.native

@@ -32,6 +32,7 @@ _B_SACKED = const(8)  # octets SACKed (without SACK: that duplicate ACKs tell of
 _B_LOST = const(9)  # octets LOST and not yet sent again
 _B_DSACK = const(10)  # 1: the ACK at hand told of a duplicate (RFC 2883)
 _B_ORIGINAL = const(11)  # 1: it acknowledged what was taken for lost and not yet sent again
+_B_PROBE_END = const(13)  # a tail loss probe is under way: see recovery.py
 _B_USED = const(14)  # the most that was in flight within the last window
 _B_USED_MARK = const(15)  # where that window ends
 _B_UNDO = const(18)  # octets that fast recovery sent again, less those DSACKed; -1: all were
@@ -300,7 +301,7 @@ def acked(block, board, n: int, now: int) -> int:
         b[_B_USED_MARK] = b[_B_USED_MARK] - n
         if used > b[_B_USED]:
             b[_B_USED] = used
-    if w[_RECOVER] != 0 or b[_B_SACKED] != 0 or b[_B_LOST] != 0:
+    if w[_RECOVER] != 0 or b[_B_SACKED] != 0 or b[_B_LOST] != 0 or b[_B_PROBE_END] != 0:
         return 2
     if w[_CONTROLLER] == 0:
         return 0

@@ -13,9 +13,8 @@ The clock starts shortly before ticks_ms wraps, the peer's ISN shortly before 2*
 random unless the test sets it. `peer.reach(state)` walks a new socket into any state.
 """
 
+import sys
 from array import array
-
-from support import BOARD
 
 from smolmp.iface.interface import Interface
 from smolmp.phy.device import IP
@@ -34,6 +33,8 @@ ROUTER = "192.168.69.254"
 PEER_PORT = 49500
 PEER_ISN = 0xFFFFFFF0
 MSS = 100  # of short_segments()
+
+_QUEUE = (16 if sys.platform in ("rp2", "esp32") else 256) * 1024
 
 
 class Segment:
@@ -67,8 +68,7 @@ connection.choose_numbers = _choose
 class Peer:
     def __init__(self, seed=1, mtu=1500, isn=PEER_ISN, iss=None, medium=IP, **interface):
         self.now = (1 << 30) - 500
-        size = 16 * 1024 if BOARD else 256 * 1024
-        self.device = PacketQueue(medium=medium, mtu=mtu, frames=64 if BOARD else 256, size=size)
+        self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=_QUEUE)
         self.iface = Interface(self.device, ip_addrs=(OURS + "/24",), seed=seed, **interface)
         if iss is not None:
             _fixed.clear()

@@ -132,6 +132,49 @@ def test_tail_loss_probe():
     assert 101 in seqs(p)
 
 
+def probed(ack=401):
+    """Three segments are out and the last was probed; then they are acknowledged, without SACK."""
+    p, s = short_segments(sack=True)
+    flight(p, s, 1)
+    p.pass_time(100)
+    p.send("A", 1, 101)
+    s.w[42] = 100 << 3
+    s.send(bytes(3 * MSS))
+    p.poll()
+    assert seqs(p) == [101, 201, 301]
+    p.pass_time(260)
+    assert seqs(p) == [301]
+    s.w[60] = s.w[61] = 10 * MSS  # cwnd, ssthresh
+    p.send("A", 1, ack)
+    return p, s
+
+
+def test_fate_of_a_probe_both_copies_arrived():
+    """RFC 8985 7.4.2: a DSACK, or a duplicate ACK of a peer that sends none, says so."""
+    for blocks in (((301, 401),), ()):
+        p, s = probed()
+        p.send("A", 1, 401, blocks=blocks)
+        s.send(bytes(3 * MSS))
+        p.poll()
+        assert seqs(p) == [401, 501, 601]
+        p.pass_time(260)
+        assert seqs(p) == [601]  # the next tail is probed, too
+        assert s.w[60] >= 10 * MSS
+
+
+def test_fate_of_a_probe_that_repaired_a_loss():
+    """RFC 8985 7.4.2: only one copy arrived: cwnd learns of the loss with what comes next."""
+    p, s = probed()
+    assert s.w[60] == 10 * MSS
+    s.send(bytes(3 * MSS))
+    p.poll()
+    assert seqs(p) == [401, 501, 601]
+    p.send("A", 1, 501)
+    assert s.w[60] < 10 * MSS
+    p.pass_time(260)
+    assert seqs(p) == [601]
+
+
 def test_premature_timeout_is_undone():
     """F-RTO's sign: an ACK of what the timeout had not sent again (RFC 5682 3)."""
     p, s = sacking(segments=6, congestion="reno")
