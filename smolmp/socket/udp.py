@@ -58,6 +58,7 @@ _RING_READ_AT = const(1)  # words of PacketRing
 _PACKET_SLOTS = const(3)
 _PACKET_COUNT = const(5)
 
+_LAST = const(2)  # sent, and nothing else to send
 _SENT = const(1)
 _IDLE = const(0)
 _UNREACHABLE = const(-3)
@@ -291,7 +292,7 @@ class Socket(DatagramSocket):
             count(iface.counters, _COUNT_UDP_OUT)
             if not self._starved:  # as _sent() does it, a method call cheaper
                 packet_drop(words)
-                return _SENT
+                return _SENT if words[_PACKET_COUNT] else _LAST
         elif code <= _TOO_BIG:
             return self._too_big(iface, code)
         return self._sent(code)
