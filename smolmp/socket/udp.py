@@ -20,7 +20,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.datagram import DatagramSocket, Metadata, aim
+from smolmp.socket.datagram import DatagramSocket, Metadata, aim, enqueue
 from smolmp.socket.demux import find
 from smolmp.socket.endpoint import (
     clear,
@@ -210,7 +210,7 @@ class Socket(DatagramSocket):
             raise OSError(_EADDRNOTAVAIL)
         if n > self.max_payload:
             raise OSError(_EMSGSIZE)
-        return self._queue(data, 0, n, self._out)
+        return enqueue(self, data, 0, n, self._out)
 
     def send_to(self, data, endpoint):
         """Queue data as one datagram to (address, port), as send() does."""

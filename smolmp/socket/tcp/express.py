@@ -304,8 +304,9 @@ class Express:
         """What the segments of the batch ask for, once."""
         words = self.words
         counters = iface.counters
-        count_many(counters, _COUNT_RX_FRAMES, self.taken)
-        count_many(counters, _COUNT_TCP_IN, self.taken)
+        taken = self.taken
+        count_many(counters, _COUNT_RX_FRAMES, taken)
+        count_many(counters, _COUNT_TCP_IN, taken)
         n = words[_E_ACKED]
         if n:
             words[_E_ACKED] = 0
