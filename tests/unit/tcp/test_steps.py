@@ -1,4 +1,4 @@
-"""The kernels that a trip of a connection consists of: what goes in one call, and what does not."""
+"""The kernels that a trip of a connection consists of: what goes in one call, what does not."""
 
 from tcp_support import Peer
 
