@@ -119,11 +119,13 @@ def _reader(device, fd):
     """recv of a device that reads by ffi"""
 
     @micropython.native
-    def recv(buf, me=device, fd=fd, read=c_read, size=len):
+    def recv(buf, me=device, fd=fd, read=c_read, size=len, why=os.errno, nothing=errno.EAGAIN):
         room = size(buf)
         n = read(fd, buf, room)
         if 0 < n < room:
             return n
+        if n < 0 and why() == nothing:
+            return 0
         return me._unusual(buf, room, n)
 
     return recv

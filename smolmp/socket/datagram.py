@@ -95,6 +95,26 @@ def aim(out: ptr32, to: ptr32, own: ptr32) -> int:
     return 0
 
 
+@micropython.native
+def enqueue(socket, data, off, n, flow):
+    """Queue data[off:off + n], inside data; n, or None when the queue has no room for it."""
+    ring = socket._tx
+    words = ring.words
+    held = words[_PACKET_COUNT]
+    if held == words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
+        if n > words[_RING_CAPACITY]:
+            raise OSError(_EMSGSIZE)
+        socket._starved = True
+        return None
+    if not held:
+        words[_RING_READ_AT] = 0  # aligned, and in one piece
+        if socket.slot >= 0:  # otherwise it is marked, or waits for a neighbour
+            set_bit(socket.sockets.marks, socket.slot)
+    ring_write(ring.buffer, words, 0, 0, data, off, n)
+    packet_enter(words, n, flow)
+    return n
+
+
 class Metadata:
     """Where a datagram came from and was sent to, or where it is to go.
 
@@ -200,7 +220,7 @@ class DatagramSocket:
         words = ring.words
         n = packet_first(words, self._in if meta is None else meta.flow)
         if n < 0:
-            return self._nothing()
+            return self._nothing() if self.error else None
         if n > _len(buf):
             packet_drop(words)
             raise OSError(_EMSGSIZE)
@@ -285,24 +305,7 @@ class DatagramSocket:
             raise ValueError("traffic class must be 0..255")
         self.flow[_TOS] = value
 
-    @micropython.native
-    def _queue(self, data, off, n, flow):
-        """Queue data[off:off + n], inside data; n, or None when the queue has no room for it."""
-        ring = self._tx
-        words = ring.words
-        held = words[_PACKET_COUNT]
-        if held == words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
-            if n > words[_RING_CAPACITY]:
-                raise OSError(_EMSGSIZE)
-            self._starved = True
-            return None
-        if not held:
-            words[_RING_READ_AT] = 0  # aligned, and in one piece
-            if self.slot >= 0:  # otherwise it is marked, or waits for a neighbour
-                set_bit(self.sockets.marks, self.slot)
-        ring_write(ring.buffer, words, 0, 0, data, off, n)
-        packet_enter(words, n, flow)
-        return n
+    _queue = enqueue
 
     def _stage(self, iface):
         """Put the datagram at the head of the queue at iface.tx[64:], its flow into self._out.

@@ -20,7 +20,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.datagram import DatagramSocket, Metadata, aim
+from smolmp.socket.datagram import DatagramSocket, Metadata, aim, enqueue
 from smolmp.socket.demux import find
 from smolmp.socket.endpoint import (
     clear,
@@ -58,6 +58,7 @@ _RING_READ_AT = const(1)  # words of PacketRing
 _PACKET_SLOTS = const(3)
 _PACKET_COUNT = const(5)
 
+_LAST = const(2)  # sent, and nothing else to send
 _SENT = const(1)
 _IDLE = const(0)
 _UNREACHABLE = const(-3)
@@ -209,7 +210,7 @@ class Socket(DatagramSocket):
             raise OSError(_EADDRNOTAVAIL)
         if n > self.max_payload:
             raise OSError(_EMSGSIZE)
-        return self._queue(data, 0, n, self._out)
+        return enqueue(self, data, 0, n, self._out)
 
     def send_to(self, data, endpoint):
         """Queue data as one datagram to (address, port), as send() does."""
@@ -291,7 +292,7 @@ class Socket(DatagramSocket):
             count(iface.counters, _COUNT_UDP_OUT)
             if not self._starved:  # as _sent() does it, a method call cheaper
                 packet_drop(words)
-                return _SENT
+                return _SENT if words[_PACKET_COUNT] else _LAST
         elif code <= _TOO_BIG:
             return self._too_big(iface, code)
         return self._sent(code)

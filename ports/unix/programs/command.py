@@ -237,7 +237,8 @@ def interface(device, address, options, **more):
 def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     """Drives the stack: `socket.service()` of every socket that changed, until `until()`.
 
-    longest: ms after which `until` is asked at the latest, or a function that tells.
+    longest: ms after which `until` is asked at the latest, or a function that tells. spin: us to
+    poll again and again before going to sleep, since a frame came or something woke us.
 
     A poll allocates nothing, and the heap is locked to tell MicroPython so: it then takes the
     frames of large functions from the C stack, whereas finding room for them in a heap with
@@ -248,6 +249,10 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     egress = iface.poll_egress
     delay = iface.poll_delay
     wait = device.wait
+    clock = time.ticks_us
+    counters = iface.counters
+    frames = counters[0]
+    since = clock()
     while until is None or not until():
         if lock:
             heap_lock()
@@ -266,13 +271,22 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
             finally:
                 if lock:
                     heap_unlock()
+        if spin:  # a poll is the cheapest way to look
+            if counters[0] != frames:
+                frames = counters[0]
+                since = clock()
+                continue
+            if time.ticks_diff(clock(), since) < spin:
+                continue
         ms = delay(ticks(), sockets)
         if longest is not None:
             most = longest if isinstance(longest, int) else longest()
             if ms is None or ms > most:
                 ms = most
         if ms != 0:
-            wait(ms, spin)
+            wait(ms)
+            if spin:
+                since = clock()
 
 
 def converse(iface, sockets, device, client, endpoint, options):

@@ -52,6 +52,7 @@ class Service:
         self.begun = False
         socket.service = self.run
         self.recv_into, self.send = socket.recv_into, socket.send  # bound once
+        self.send_queue = socket.send_queue
 
     @micropython.native
     def run(self):
@@ -118,7 +119,7 @@ class Echo(Service):
     def serve(self):
         socket = self.socket
         while True:
-            room = len(socket.tx_buffer) - socket.send_queue()
+            room = len(socket.tx_buffer) - self.send_queue()
             if not room:
                 return False
             n = self.recv_into(BUFFER, room)

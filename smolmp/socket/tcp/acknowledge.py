@@ -6,13 +6,14 @@ RFC 9293 3.10.7.4 (fifth).
 import micropython
 from micropython import const
 
-from smolmp.socket.tcp import closing, recovery, states, timers, transmit
+from smolmp.socket.set import set_bit
+from smolmp.socket.tcp import closing, recovery, states, timers
 from smolmp.socket.tcp.congestion import cubic
-from smolmp.socket.tcp.kernels import acknowledge_to, advance, note_timestamp, note_window
+from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
 from smolmp.socket.tcp.scoreboard import acked
+from smolmp.socket.tcp.steps import settle
 from smolmp.socket.tcp.timestamps import measure
-from smolmp.storage.kernels import ring_discard
 
 _LENGTH = const(24)
 _CONTROL = const(27)
@@ -55,6 +56,8 @@ _FLAG_TAIL = const(4096)
 _FIN = const(1)
 _B_PROBE_END = const(13)  # see recovery.py
 _FLAG_SACK = const(2)
+_LEFT = const(1)  # of settle()
+_MORE = const(2)
 _OPT_SACKS = const(8)
 _OPT_TIMESTAMPS = const(16)
 
@@ -105,10 +108,8 @@ def acknowledged(socket, iface, n):
     """SND.UNA moves up by n > 0 acknowledged octets (and the FIN behind the last of them)."""
     w = socket.w
     now = iface.now
-    queued = w[_TX + 2]
-    fin = n > queued
-    if queued:
-        ring_discard(w, _TX, n)
+    board = socket.board
+    fin = n > w[_TX + 2]
     if w[_RECOVER] and w[_FLAGS] & _FLAG_TIMESTAMPS:
         measure(socket, iface, n)
     elif w[_RTT_AT] >= 0:
@@ -118,36 +119,22 @@ def acknowledged(socket, iface, n):
             w[_RTT_MARK] -= n
     if fin:
         advance(w, _OUT_BASE, 1)  # a FIN is no octet
-    acknowledge_to(w, n)
-    left = w[_SND_MAX] - n
-    w[_SND_MAX] = left
-    w[_SND_NXT] = w[_SND_NXT] - n if w[_SND_NXT] > n else 0
-    if w[_SMALL]:
-        w[_SMALL] = w[_SMALL] - n if w[_SMALL] > n else 0
-    w[_PROGRESS] = now
-    w[_DUPACKS] = 0
+    what = settle(w, n, now)
     if w[_BACKOFF]:
         w[_BACKOFF] = 0
         timers.compute_rto(socket)
-    more = acked(w, socket.board, n, now)
-    if left:
+    more = acked(w, board, n, now)
+    if what & _LEFT:
         recovery.arm(socket, now)  # RFC 6298 5.3
-    else:
-        w[_T_RETRANSMIT] = -1
-        w[_FLAGS] &= ~(_FLAG_RESEND | _FLAG_TAIL)
-        if w[_STATE] != _TIME_WAIT:
-            w[_T_CLOSE] = -1
-        if fin or queued <= n and not transmit.fin_outstanding(w):
-            w[_T_PERSIST] = -1  # nothing waits for the window any more
     if more == 1:
         cubic(w, n, now)
         w[_LIMIT] = w[_CWND]
     if more == 2 or iface.rec[_OPTIONS] & _OPT_SACKS:
         recovery.update(socket, iface, n, False)
     sockets = socket.sockets
-    sockets.changed(socket.slot)
-    if queued > n or w[_FLAGS] & _FLAG_RESEND or transmit.fin_outstanding(w):
-        sockets.mark(socket.slot)
+    set_bit(sockets.changes, socket.slot)
+    if what & _MORE:
+        set_bit(sockets.marks, socket.slot)
     if fin:
         _fin_acknowledged(socket, iface)
 

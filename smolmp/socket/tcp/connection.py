@@ -5,6 +5,7 @@ the socket set, the interface and the rest of tcp/ drive; the program's calls ar
 from array import array
 from errno import ECONNABORTED, EINVAL, ETIMEDOUT
 
+import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
@@ -314,6 +315,7 @@ class Connection:
         """recv() would give at least one octet."""
         return self.w[_RX + 2] != 0
 
+    @micropython.native
     def send_queue(self) -> int:
         """Octets queued, sent or not, that the peer has not acknowledged."""
         return self.w[_TX + 2]

@@ -18,6 +18,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count_many
+from smolmp.socket.set import set_bit
 from smolmp.socket.tcp.acknowledge import acknowledged
 from smolmp.socket.tcp.receive import schedule_ack
 from smolmp.socket.tcp.statistics import lap
@@ -303,8 +304,9 @@ class Express:
         """What the segments of the batch ask for, once."""
         words = self.words
         counters = iface.counters
-        count_many(counters, _COUNT_RX_FRAMES, self.taken)
-        count_many(counters, _COUNT_TCP_IN, self.taken)
+        taken = self.taken
+        count_many(counters, _COUNT_RX_FRAMES, taken)
+        count_many(counters, _COUNT_TCP_IN, taken)
         n = words[_E_ACKED]
         if n:
             words[_E_ACKED] = 0
@@ -312,7 +314,7 @@ class Express:
             acknowledged(socket, iface, n)
         sockets = socket.sockets
         if flags & _GREW:
-            sockets.mark(socket.slot)
+            set_bit(sockets.marks, socket.slot)
         if flags & _TEXT:
-            sockets.changed(socket.slot)
+            set_bit(sockets.changes, socket.slot)
             schedule_ack(socket, iface)

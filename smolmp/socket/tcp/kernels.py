@@ -50,7 +50,6 @@ _TIMER = const(36)
 _T_PERSIST = const(39)
 _TIMERS = const(5)
 _T_LINGER = const(80)
-_OUT_BASE = const(81)
 _IN_BASE = const(82)
 _LAPS = const(83)
 _UNACKED = const(50)
@@ -202,16 +201,6 @@ def announce(block) -> int:
     if window > w[_RCV_ADV]:
         w[_RCV_ADV] = window
     return field
-
-
-@micropython.viper
-def acknowledge_to(block, n: int):
-    """SND.UNA += n; half laps are noticed on the way (statistics.py)."""
-    w = ptr32(block)
-    w[_SND_UNA] = w[_SND_UNA] + n
-    laps = w[_LAPS]
-    if (((w[_SND_UNA] - w[_OUT_BASE]) >> 31) ^ laps) & 1:
-        w[_LAPS] = (laps & 0x3FFF8000) | ((laps + 1) & 0x7FFF)
 
 
 @micropython.viper

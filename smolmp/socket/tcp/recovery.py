@@ -21,6 +21,7 @@ from micropython import const
 
 from smolmp.socket.tcp import congestion, path, rack, scoreboard, timers
 from smolmp.socket.tcp.scoreboard import limit, paint, sack, tidy
+from smolmp.socket.tcp.steps import aim
 
 _FAMILY = const(0)
 _LOCAL = const(4)
@@ -326,22 +327,12 @@ def _duplicates(w, board, n, duplicate):
 
 
 @micropython.native
+@micropython.native
 def arm(socket, now):
     """(Re)start the retransmission timer: as a probe of the tail if that may help."""
-    w = socket.w
-    board = socket.board
-    delay = w[_RTO]
-    kind = 0
-    if w[_FLAGS] & _FLAG_SACK and w[_SRTT] and w[_RECOVER] == 0 and not board[_B_PROBE_END]:
-        if not board[_B_SACKED] and w[_BACKOFF] == 0 and w[_STATE] >= _ESTABLISHED:
-            pto = (w[_SRTT] >> 2) + 2
-            if w[_SND_NXT] <= w[_MSS_OUT] and w[_TX + 2] <= w[_MSS_OUT]:
-                pto += _PTO_ALONE
-            if pto < delay:
-                delay = pto
-                kind = _TIMER_PROBE
-    board[_B_TIMER] = kind
-    timers.arm(socket, _T_RETRANSMIT, now, delay)
+    t = aim(socket.w, socket.board, now)
+    if t >= 0:
+        socket.sockets.deadline(socket.slot, t)
 
 
 def _early(socket, now):
@@ -472,11 +463,10 @@ def length(w, board, position):
     return n if n < queued else queued
 
 
-def restart(socket, now):
+def restart(socket):
     """The first segment of a flight: after an idle time of RTO cwnd tells nothing (5681 4.1)."""
     w = socket.w
-    if ((now - w[_LAST_SENT]) & _WRAP) > w[_RTO]:
-        window = congestion.initial_window(w)
-        if w[_CWND] > window:
-            w[_CWND] = window
-            limit(w, socket.board)
+    window = congestion.initial_window(w)
+    if w[_CWND] > window:
+        w[_CWND] = window
+        limit(w, socket.board)

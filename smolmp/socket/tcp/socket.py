@@ -9,6 +9,7 @@ import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
+from smolmp.socket.set import set_bit
 from smolmp.socket.tcp import ecn, states, transmit
 from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR, stop_reading
 from smolmp.socket.tcp.connection import Connection
@@ -148,7 +149,7 @@ class Socket(Connection):
             return None if n else 0
         n = ring_write(self.tx_buffer, w, _TX, 0, data, start, n)
         w[_TX + 2] = used + n
-        self.sockets.mark(self.slot)
+        set_bit(self.sockets.marks, self.slot)
         return n
 
     def recv(self, n: int = 1024):
@@ -172,8 +173,13 @@ class Socket(Connection):
         """
         w = self.w
         if not w[_RX + 2]:
+            if w[_STATE] == _ESTABLISHED and not w[_FLAGS] & _FLAG_DEAF and not self.error:
+                return None  # what _nothing_to_read() says, a method call cheaper
             return self._nothing_to_read(0)
-        n = self.peek_into(buf, n)
+        room = len(buf)
+        if n < 0 or n > room:
+            n = room
+        n = ring_read(self.rx_buffer, w, _RX, 0, buf, 0, n)
         ring_discard(w, _RX, n)
         if not w[_RX + 2] and not self.assembler_used:
             w[_RX + 1] = 0

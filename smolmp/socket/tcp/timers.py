@@ -12,6 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.socket.tcp.kernels import earliest
+from smolmp.socket.tcp.steps import smooth
 
 _STATE = const(14)
 _SND_MAX = const(18)
@@ -31,7 +32,6 @@ _HEARD = const(51)
 _PROGRESS = const(52)
 _PROBES = const(55)
 _T_LINGER = const(80)
-_RTT_REST = const(87)  # of SRTT's and RTTVAR's divisions, 10 bits each
 
 _ESTABLISHED = const(4)
 _TIME_WAIT = const(10)
@@ -50,6 +50,7 @@ _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
 
+@micropython.native
 def arm(socket, timer, now, ms):
     """Let the timer word `timer` run out in `ms` (< 2**29) from `now`."""
     w = socket.w
@@ -93,6 +94,7 @@ def start_persist(socket, now):
         guard(socket, now)
 
 
+@micropython.native
 def sample(socket, now):
     """Take the round trip that began at _RTT_AT (RFC 6298 2.2, 2.3)."""
     w = socket.w
@@ -108,29 +110,11 @@ def measured(socket, rtt, samples):
 
     SRTT is kept in 1/8 ms, RTTVAR in 1/4; what a division leaves waits for the next sample.
     """
-    w = socket.w
     if rtt == 0:
         rtt = 1  # the clock's grain
     elif rtt > _LONGEST:
         rtt = _LONGEST
-    srtt = w[_SRTT]
-    if srtt == 0:
-        w[_SRTT] = rtt << 3
-        w[_RTTVAR] = rtt << 1
-        w[_RTT_REST] = 0
-    else:
-        error = rtt - (srtt >> 3)
-        change = (error if error >= 0 else -error) - (w[_RTTVAR] >> 2)
-        if samples > 1:
-            rest = w[_RTT_REST]
-            error += rest & 1023
-            change += rest >> 10
-            w[_RTT_REST] = error % samples | change % samples << 10
-            error //= samples
-            change //= samples
-        w[_SRTT] = srtt + error
-        w[_RTTVAR] += change
-    compute_rto(socket)
+    smooth(socket.w, rtt, samples, socket.rto_min)
 
 
 def compute_rto(socket):

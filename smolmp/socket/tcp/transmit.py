@@ -15,6 +15,7 @@ from smolmp.counters import count
 from smolmp.socket.tcp import closing, ecn, recovery, scoreboard, timers, user_timeout
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
+from smolmp.socket.tcp.steps import depart, whole
 from smolmp.storage.kernels import ring_read_sum
 
 _STATE = const(14)
@@ -85,6 +86,11 @@ _BLOCKED = const(-2)
 _UNREACHABLE = const(-3)
 _MAX_SACKS = const(4)
 
+_AGAIN = const(1)  # of depart()
+_RESTART = const(2)
+_SHUT = const(4)
+_GUARD = const(8)
+
 _COUNT_TCP_OUT = const(33)
 _COUNT_TCP_RETRANSMITTED = const(34)
 _COUNT_TCP_RESETS_OUT = const(36)
@@ -94,6 +100,16 @@ _COUNT_TCP_RESETS_OUT = const(36)
 def dispatch(socket, iface):
     """Send the next segment of `socket`, if it has one to send. Returns an egress code."""
     w = socket.w
+    end = whole(iface.tx, w, socket.tx_buffer, iface.now)
+    if end:
+        code = _send(iface, w, end)
+        if code == _SENT:
+            position = w[_SND_NXT]
+            end = w[_TX + 2]
+            w[_SMALL] = end
+            _sent(socket, iface, position, end)
+            return _LAST
+        return code
     state = w[_STATE]
     flags = w[_FLAGS]
     if state < _ESTABLISHED:
@@ -203,16 +219,22 @@ def sendable(socket, iface, position):
     return -1
 
 
-def window_update_due(w):
+@micropython.viper
+def window_update_due(block) -> bool:
     """True when the user's reading opened the window enough to tell (RFC 9293 3.8.6.2.2)."""
+    w = ptr32(block)
     state = w[_STATE]
     if state < _ESTABLISHED or state >= _CLOSE_WAIT:
         return False
     # As far as the window field can tell: an update that says nothing new would not be the last.
     scale = w[_RCV_SCALE]
     free = (w[_RX] - w[_RX + 2]) >> scale
-    growth = ((free if free < 0xFFFF else 0xFFFF) << scale) - w[_RCV_ADV]
-    return growth > 0 and (growth >= w[_RX] >> 1 or growth >= w[_MSS_OUT] << 1)
+    if free > 0xFFFF:
+        free = 0xFFFF
+    growth = (free << scale) - w[_RCV_ADV]
+    if growth > 0 and (growth >= w[_RX] >> 1 or growth >= w[_MSS_OUT] << 1):
+        return True
+    return False
 
 
 def _timestamps(w, iface):
@@ -330,41 +352,21 @@ def _send_data(socket, iface, position, n):
 def _sent(socket, iface, position, end):
     """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
     w = socket.w
-    flags = w[_FLAGS]
     now = iface.now
-    w[_FLAGS] = flags & ~(_FLAG_ACK_NOW | _FLAG_PROBE | _FLAG_FORCE)
-    w[_T_ACK] = -1
-    w[_UNACKED] = 0
-    sent = w[_SND_MAX]
-    again = position < sent
-    if again:
-        w[_RTT_AT] = -1  # Karn: an answer could belong to either copy (RFC 6298 3)
-        w[_RETRANSMITS] += 1
+    what = depart(w, position, end, now)
+    if what & _AGAIN:
         count(iface.counters, _COUNT_TCP_RETRANSMITTED)
-    elif flags & _FLAG_PROBE == 0:
-        if w[_RTT_AT] < 0:
-            w[_RTT_AT] = now
-            w[_RTT_MARK] = end
-        if sent == 0:
-            w[_PROGRESS] = now
-            recovery.restart(socket, now)
-    if end > sent:
-        w[_SND_MAX] = end
-    if flags & _FLAG_PROBE:
-        if w[_SND_WND] == 0:
-            # A probe: its octet may be acknowledged (SND.MAX), but it is the persist timer that
-            # repeats it, and SND.NXT stays, since it was not sent within a window.
-            timers.guard(socket, now)
-            return
-        # What the override sent into a small window is data like any other.
-        w[_T_PERSIST] = -1
+    elif what & _RESTART:
+        recovery.restart(socket)
+    if what & _SHUT:
+        timers.guard(socket, now)
+        return
     if w[_STATE] >= _ESTABLISHED:
         scoreboard.sent(w, socket.board, position, end, now)
-    if end > w[_SND_NXT]:
-        w[_SND_NXT] = end
-    if w[_T_RETRANSMIT] < 0 or again and position == 0:
+    if what & _GUARD:
         recovery.arm(socket, now)
-        timers.guard(socket, now)
+        if socket.timeout or socket.agreed_timeout:
+            timers.guard(socket, now)
 
 
 def put_syn_options(frame, w, offered, mss, scale):

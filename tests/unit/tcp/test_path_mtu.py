@@ -324,10 +324,12 @@ def test_segments_may_grow_when_cwnd_is_one_of_the_small_ones():
     p.error(*NEEDED, out[0].packet, mtu=600)
     p.drain()
     p.device.send = lambda buf, start, end: False  # the device is busy when it should go
+    p.iface.bind()
     p.pass_time(1000)
     assert s.w[60] == 560
     p.pass_time(1000)
     assert s.mss == 1460 and s.w[60] == 1460
     del p.device.send
+    p.iface.bind()
     p.poll()
     assert lengths(p.drain()) == [1460]

@@ -1,0 +1,282 @@
+"""What a segment that leaves and an ACK that comes change in the control block: one kernel each
+(RFC 9293 3.10.7.4 and 3.8.1, RFC 6298), and the segment that takes all that is queued along.
+
+A connection that asks and answers has little else to do per trip, so what is told of these steps
+comes back as a set of bits, and the caller does the rest only when it is asked for.
+"""
+
+import micropython
+from micropython import const
+
+from smolmp.socket.tcp.kernels import announce, emit, put_timestamps
+from smolmp.storage.kernels import ring_read_sum
+
+_STATE = const(14)
+_SND_UNA = const(15)
+_SND_NXT = const(17)
+_SND_MAX = const(18)
+_SND_WND = const(19)
+_TX = const(26)
+_TX_READ_AT = const(27)
+_TX_LENGTH = const(28)
+_MSS_OUT = const(29)
+_FLAGS = const(32)
+_TS_CLOCK = const(34)
+_TS_LAST = const(35)
+_T_RETRANSMIT = const(36)
+_T_ACK = const(37)
+_T_PERSIST = const(39)
+_T_CLOSE = const(40)
+_T_SET = const(41)
+_SRTT = const(42)
+_RTTVAR = const(43)
+_RTO = const(44)
+_BACKOFF = const(45)
+_RTT_AT = const(46)
+_RTT_MARK = const(47)
+_DUPACKS = const(48)
+_RECOVER = const(49)
+_UNACKED = const(50)
+_PROGRESS = const(52)
+_RETRANSMITS = const(58)
+_LIMIT = const(62)
+_LAST_SENT = const(79)
+_OUT_BASE = const(81)
+_LAPS = const(83)
+_SMALL = const(84)
+_RTT_REST = const(87)  # of SRTT's and RTTVAR's divisions, 10 bits each
+_ECN = const(88)
+
+_ESTABLISHED = const(4)
+_FIN_WAIT_1 = const(5)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+_TIME_WAIT = const(10)
+
+_FLAG_NAGLE = const(1)
+_FLAG_SACK = const(2)
+_FLAG_TIMESTAMPS = const(4)
+_FLAG_RESEND = const(16)
+_FLAG_PROBE = const(32)
+_FLAGS_GONE = const(8 | 32 | 8192)  # ACK_NOW, PROBE, FORCE: answered by any segment
+_FLAGS_ACKED = const(16 | 4096)  # RESEND, TAIL
+_FLAGS_ELSE = const(16 | 32 | 64 | 128 | 2048 | 4096 | 65536 | 131072)  # not just data to send
+
+_PSH_ACK = const(24)
+_TX_DATA = const(64)
+_FEW = const(64)
+
+_B_SACKED = const(8)
+_B_TIMER = const(12)
+_B_PROBE_END = const(13)
+_TIMER_PROBE = const(1)
+_PTO_ALONE = const(200)  # WCDelAckT: a single segment's ACK may be delayed (RFC 8985 7.2)
+
+_RTO_MAX = const(60000)  # RFC 6298 2.5
+_WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
+
+_LEFT = const(1)  # settle(): something is still in flight
+_MORE = const(2)  # and something waits to be sent
+_AGAIN = const(1)  # depart(): it had been sent before
+_RESTART = const(2)  # the first of a flight after an idle time
+_SHUT = const(4)  # a probe of a shut window
+_GUARD = const(8)  # the retransmission timer is to be started
+
+
+@micropython.viper
+def settle(block, n: int, now: int) -> int:
+    """SND.UNA moves up by n > 0 acknowledged octets, the FIN among them if n is more than the
+    transmit ring holds. A set of _LEFT and _MORE. Measures and guards nothing."""
+    w = ptr32(block)
+    queued = w[_TX_LENGTH]
+    gone = n
+    if gone > queued:
+        gone = queued
+    at = w[_TX_READ_AT] + gone
+    if at >= w[_TX]:
+        at -= w[_TX]
+    w[_TX_READ_AT] = at
+    w[_TX_LENGTH] = queued - gone
+    w[_SND_UNA] = w[_SND_UNA] + n
+    laps = w[_LAPS]  # half laps are noticed on the way: see statistics.py
+    if (((w[_SND_UNA] - w[_OUT_BASE]) >> 31) ^ laps) & 1:
+        w[_LAPS] = (laps & 0x3FFF8000) | ((laps + 1) & 0x7FFF)
+    left = w[_SND_MAX] - n
+    w[_SND_MAX] = left
+    if w[_SND_NXT] > n:
+        w[_SND_NXT] = w[_SND_NXT] - n
+    else:
+        w[_SND_NXT] = 0
+    if w[_SMALL] > n:
+        w[_SMALL] = w[_SMALL] - n
+    else:
+        w[_SMALL] = 0
+    w[_PROGRESS] = now
+    w[_DUPACKS] = 0
+    state = w[_STATE]
+    waits = 0
+    if queued > n:
+        waits = 1
+    elif n <= queued and (state == _FIN_WAIT_1 or state == _CLOSING or state == _LAST_ACK):
+        waits = 1
+    code = 0
+    if left != 0:
+        code = _LEFT
+    else:
+        w[_T_RETRANSMIT] = -1
+        w[_FLAGS] = w[_FLAGS] & (_FLAGS_ACKED ^ -1)
+        if state != _TIME_WAIT:
+            w[_T_CLOSE] = -1
+        if n > queued or waits == 0:
+            w[_T_PERSIST] = -1  # nothing waits for the window any more
+    if waits or w[_FLAGS] & _FLAG_RESEND:
+        code |= _MORE
+    return code
+
+
+@micropython.viper
+def depart(block, position: int, end: int, now: int) -> int:
+    """Positions [position, end) left: SND.NXT and SND.MAX move, the round trip is timed (RFC 6298
+    3). A set of _AGAIN, _RESTART, _SHUT and _GUARD."""
+    w = ptr32(block)
+    flags = w[_FLAGS]
+    w[_FLAGS] = flags & (_FLAGS_GONE ^ -1)
+    w[_T_ACK] = -1
+    w[_UNACKED] = 0
+    sent = w[_SND_MAX]
+    code = 0
+    if position < sent:
+        code = _AGAIN
+        w[_RTT_AT] = -1  # Karn: an answer could belong to either copy
+        w[_RETRANSMITS] = w[_RETRANSMITS] + 1
+    elif not (flags & _FLAG_PROBE):
+        if (w[_RTT_AT] >> 31) & 1:
+            w[_RTT_AT] = now
+            w[_RTT_MARK] = end
+        if sent == 0:
+            w[_PROGRESS] = now
+            if ((now - w[_LAST_SENT]) & _WRAP) > w[_RTO]:
+                code = _RESTART
+    if end > sent:
+        w[_SND_MAX] = end
+    if flags & _FLAG_PROBE:
+        if w[_SND_WND] == 0:
+            # A probe: its octet may be acknowledged (SND.MAX), but it is the persist timer that
+            # repeats it, and SND.NXT stays, since it was not sent within a window.
+            return code | _SHUT
+        # What the override sent into a small window is data like any other.
+        w[_T_PERSIST] = -1
+    if end > w[_SND_NXT]:
+        w[_SND_NXT] = end
+    if (w[_T_RETRANSMIT] >> 31) & 1 or code & _AGAIN and position == 0:
+        code |= _GUARD
+    return code
+
+
+@micropython.viper
+def aim(block, board, now: int) -> int:
+    """Start the retransmission timer: as a probe of the tail if that may help (RFC 8985 7.2).
+    The socket's new deadline, -1: the set wakes it early enough."""
+    w = ptr32(block)
+    b = ptr32(board)
+    delay = w[_RTO]
+    kind = 0
+    if w[_FLAGS] & _FLAG_SACK and w[_SRTT] != 0 and w[_RECOVER] == 0 and b[_B_PROBE_END] == 0:
+        if b[_B_SACKED] == 0 and w[_BACKOFF] == 0 and w[_STATE] >= _ESTABLISHED:
+            pto = (w[_SRTT] >> 2) + 2
+            if w[_SND_NXT] <= w[_MSS_OUT] and w[_TX_LENGTH] <= w[_MSS_OUT]:
+                pto += _PTO_ALONE
+            if pto < delay:
+                delay = pto
+                kind = _TIMER_PROBE
+    b[_B_TIMER] = kind
+    t = (now + delay) & _WRAP
+    w[_T_RETRANSMIT] = t
+    known = w[_T_SET]
+    if not ((known >> 31) & 1) and ((known - t) & _WRAP) >= _HALF:
+        return -1
+    if known == t:
+        return -1
+    w[_T_SET] = t
+    return t
+
+
+@micropython.viper
+def smooth(block, rtt: int, samples: int, rto_min: int):
+    """SRTT, RTTVAR and RTO after a round trip of `rtt` ms, one of `samples` in a round trip
+    (RFC 6298 2.2 to 2.5). What a division leaves waits for the next sample."""
+    w = ptr32(block)
+    srtt = w[_SRTT]
+    if srtt == 0:
+        srtt = rtt << 3
+        w[_RTTVAR] = rtt << 1
+        w[_RTT_REST] = 0
+    else:
+        error = rtt - (srtt >> 3)
+        change = error
+        if change < 0:
+            change = 0 - change
+        change -= w[_RTTVAR] >> 2
+        if samples > 1:
+            rest = w[_RTT_REST]
+            error += rest & 1023
+            change += rest >> 10
+            w[_RTT_REST] = error % samples | change % samples << 10
+            error = error // samples
+            change = change // samples
+        srtt += error
+        w[_RTTVAR] = w[_RTTVAR] + change
+    w[_SRTT] = srtt
+    rto = (srtt >> 3) + w[_RTTVAR]
+    if rto < rto_min:
+        rto = rto_min
+    if rto > _RTO_MAX:
+        rto = _RTO_MAX
+    if srtt != 0:
+        w[_RTO] = rto
+
+
+@micropython.viper
+def whole(frame, block, ring, now: int) -> int:
+    """Make the segment that takes along all that is queued and not yet sent, if that is less than
+    a full one, may go, and is all there is to be told: the frame's end. Else 0; nothing changed.
+
+    transmit.sendable() says why each may go; what is asked here is the plain case of it.
+    """
+    w = ptr32(block)
+    position = w[_SND_NXT]
+    n = w[_TX_LENGTH] - position
+    if n <= 0 or n >= w[_MSS_OUT] or w[_FLAGS] & _FLAGS_ELSE or w[_STATE] != _ESTABLISHED:
+        return 0
+    if position != w[_SND_MAX] or w[_ECN] != 0 or n > w[_SND_WND] - position:
+        return 0
+    if n > w[_LIMIT] - position or position != 0 and w[_FLAGS] & _FLAG_NAGLE:
+        return 0
+    header = 20
+    if w[_FLAGS] & _FLAG_TIMESTAMPS:
+        w[_TS_CLOCK] = w[_TS_CLOCK] + ((now - w[_TS_LAST]) & _WRAP)
+        w[_TS_LAST] = now
+        put_timestamps(frame, _TX_DATA + 20, block)
+        header = 32
+    at = w[_TX_READ_AT] + position
+    if at >= w[_TX]:
+        at -= w[_TX]
+    acc = 0
+    if n <= _FEW and at + n <= w[_TX]:
+        s = ptr8(int(ptr8(ring)) + at)
+        d = ptr8(int(ptr8(frame)) + _TX_DATA + header)
+        i = 0
+        while i < n:
+            v = s[i]
+            d[i] = v
+            if i & 1:
+                acc += v
+            else:
+                acc += v << 8
+            i += 1
+        acc = (acc & 0xFFFF) + (acc >> 16)
+    else:
+        acc = int(ring_read_sum(ring, block, _TX, position, frame, _TX_DATA + header, n, 0))
+    emit(frame, block, position, header, n, _PSH_ACK, int(announce(block)), acc)
+    return _TX_DATA + header + n
