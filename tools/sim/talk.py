@@ -137,7 +137,7 @@ class End:
             self.eof = True
             self.advance()
             if self.got != self.peer.to_send:
-                raise Failure("%r: the stream ended early" % self)
+                raise Failure("the stream ended early: %r" % self.talk)
 
     def write(self):
         socket = self.socket
@@ -158,7 +158,7 @@ class End:
             return
         socket = self.socket
         if socket is None:
-            pass
+            self.to_send = self.sent  # a connection that nobody asks for is closed at once
         elif how == "remove" and not self.seat.port:
             self.seat.new_socket()
         elif how == "linger" and socket.may_send():
@@ -287,4 +287,5 @@ class Conversation:
     def __repr__(self):
         seconds = (self.world.net.now - self.start) // SECOND
         a, b = self.ends
-        return "conversation %d of %d s: %r, %r" % (self.number, seconds, a, b)
+        kind = " (rough)" if self.rough else ""
+        return "conversation %d of %d s%s: %r, %r" % (self.number, seconds, kind, a, b)
