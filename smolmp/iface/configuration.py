@@ -169,6 +169,11 @@ class Configuration:
         own = self.families.get(family)
         return own is not None and own.is_local(self, words, at)
 
+    def is_unicast(self, words, at: int, family: int = 4) -> bool:
+        """Can the address in words[at:at + 4] be one host's (no group's, no broadcast)?"""
+        own = self.families.get(family)
+        return own is not None and own.is_unicast(self, words, at)
+
     def path_mtu(self, address: str) -> int:
         """The largest packet, in octets, that is known to reach `address` whole."""
         flow = array("i", bytes(4 * 14))

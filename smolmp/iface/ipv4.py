@@ -375,6 +375,17 @@ def is_local(iface, words, at: int) -> bool:
     return bool(iface.ipv4[_IPV4_ANY] or is_own(iface.ipv4, words, at))
 
 
+def is_unicast(iface, words, at: int) -> bool:
+    """Can the address in words[at] be one host's? Not a group's, and no broadcast known here."""
+    if not addresses.is_unicast(addresses.from_words(4, words, at)):
+        return False
+    table = iface.ipv4
+    for i in range(_IPV4_ENTRIES, _IPV4_ENTRIES + 4 * table[_IPV4_COUNT], 4):
+        if table[i + 2] and table[i + 2] == words[at]:
+            return False
+    return True
+
+
 icmp_error = icmp.error
 solicit = arp.solicit
 

@@ -17,6 +17,7 @@ from smolmp.socket.tcp.numbers import outrun, port_offset
 from smolmp.storage.kernels import ring_discard, ring_read, ring_write
 
 _PROTO = const(1)
+_FAMILY = const(0)
 _LPORT = const(2)
 _RPORT = const(3)
 _LOCAL = const(4)
@@ -100,8 +101,8 @@ class Socket(Connection):
         """Open a connection to `remote`, (address, port) or "address:port", through `iface`.
 
         `local`: a port, or (address, port); port 0 picks an ephemeral one. The SYN leaves with the
-        next poll. OSError: EINVAL, EISCONN, EHOSTUNREACH (no address to come from), EADDRINUSE,
-        ENOTCONN (the socket is in no set).
+        next poll. OSError: EINVAL, EISCONN, EHOSTUNREACH (no address to come from, or a broadcast
+        or multicast address), EADDRINUSE, ENOTCONN (the socket is in no set).
         """
         w = self.w
         if self.is_open():
@@ -117,6 +118,8 @@ class Socket(Connection):
         w[_PROTO] = _TCP
         if not w[_RPORT] or endpoint.is_unset(w, _REMOTE):
             self._refuse(EINVAL)
+        if not iface.is_unicast(w, _REMOTE, w[_FAMILY]):  # RFC 9293 3.9.2.3 (MUST-46)
+            self._refuse(EHOSTUNREACH)
         if endpoint.is_unset(w, _LOCAL) and not iface.select_source(w):
             self._refuse(EHOSTUNREACH)
         self._choose_port(iface)

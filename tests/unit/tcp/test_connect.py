@@ -35,6 +35,19 @@ def test_connect_validation():
     p.expect("S", 0)
 
 
+def test_connect_only_to_one_host():
+    # RFC 9293 3.9.2.3 (MUST-46): no connection to a broadcast or multicast address.
+    p = Peer()
+    s = p.socket()
+    for address in ("224.0.0.1", "239.255.255.250", "255.255.255.255", "192.168.69.255"):
+        raises(EHOSTUNREACH, s.connect, p.iface, (address, 80), 49200)
+        assert s.state == "CLOSED" and s.remote is None
+    p.poll()
+    p.nothing()
+    s.connect(p.iface, ("192.168.68.255", 80), 49200)  # a host of another subnet, for all we know
+    assert s.state == "SYN-SENT"
+
+
 def test_connect_picks_what_was_not_given():
     p = Peer()
     s = p.socket()
