@@ -17,7 +17,9 @@ class Host:
 
 
 class Pair:
-    """`between()` is called between two polls: there the wire does its part."""
+    """`between()` is called between two polls: there the wire does its part. step: ms per poll."""
+
+    step = 1
 
     def __init__(self, near, far, between=None):
         self.now = (1 << 30) - 500  # wraps soon
@@ -30,7 +32,7 @@ class Pair:
             host.iface.poll(self.now, host.sockets)
             if self.between:
                 self.between()
-        self.now = (self.now + 1) & 0x3FFFFFFF
+        self.now = (self.now + self.step) & 0x3FFFFFFF
 
     def until(self, done, polls=3000):
         while not done():
@@ -57,7 +59,7 @@ class Pair:
         self.near.sockets.remove(socket)
         return back
 
-    def echo(self, data, buffers=2048):
+    def echo(self, data, buffers=2048, polls=20000):
         """The near host connects, sends `data`, and the far one sends it back: what came."""
         server = self.far.sockets.add(tcp.Socket(rx=bytearray(buffers), tx=bytearray(buffers)))
         client = self.near.sockets.add(tcp.Socket(rx=bytearray(buffers), tx=bytearray(buffers)))
@@ -66,7 +68,6 @@ class Pair:
         got = bytearray()
         sent = 0
         buf = bytearray(512)
-        polls = 20000
         while len(got) < len(data):
             assert polls, "they do not come to an end"
             polls -= 1
