@@ -135,6 +135,26 @@ def test_somebody_else_resets_the_mac():
     assert driver.restarts == 1 and works(chip, driver)
 
 
+def test_hostile_descriptors():
+    """Whatever the ring says, no octet outside of its buffers and the caller's is touched."""
+    random = Random(5)
+    chip, driver = emac()
+    pool = driver._pool
+    lengths = 0
+    for _ in range(2000):
+        for i in range(4):
+            pool[driver._rx_at * 4 + i] = random.bits(8)
+        if random.bits(1):
+            pool[driver._rx_at * 4 + 1] = 3  # first and last, no error
+        pool[driver._rx_at * 4 + 3] &= 0x7F
+        buf = bytearray([0xEE] * (1 + random.bits(11)))
+        n = driver.recv(buf)
+        assert 0 <= n <= len(buf) and n <= 1536
+        assert bytes(buf[n:]) == b"\xee" * (len(buf) - n)
+        lengths += n > 0
+    assert lengths > 20 and driver.rx_errors > 100 and driver.dropped > 100
+
+
 def test_a_thousand_random_faults():
     random = Random(11)
     chip, driver = emac()
