@@ -188,7 +188,7 @@ def test_as_the_slow_one_does_on_noise():
     random = Random(7)
     alphabet = bytes([END, END, ESC, ESC_END, ESC_ESC, 1, 2, 3])
     for chunk in (1, 5, 256):
-        uart, device = line(70, chunk, 100000)
+        uart, device = line(70, chunk)
         noise = bytearray()
         for i in range(4000):
             octet = random.bits(8)
