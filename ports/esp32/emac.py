@@ -48,6 +48,9 @@ _TICKS_MASK = const(0x3FFFFFFF)
 _SERVICE_MS = const(400)  # link() looks at the hardware no more often
 _STUCK_MS = const(1500)  # a frame that has not gone in this time never will
 
+_LONGEST_MS = const(500)
+_LOOK_US = const(100)
+
 _RESET_MS = const(100)
 _RESTART_MS = const(2)  # within a poll
 
@@ -314,6 +317,21 @@ class Emac(Device):
         self._send_at(index if index < self._tx else 0)
         self._write(_DMA_TX_POLL, 0)
         return True
+
+    def wait(self, ms=None, spin=0) -> bool:
+        """As Device says. True after half a second at the latest: link() wants to be asked."""
+        bus = self._bus
+        pool = self._pool
+        began = bus.ticks_ms()
+        while True:
+            if received(pool, self._rx_at):
+                return True
+            elapsed = (bus.ticks_ms() - began) & _TICKS_MASK
+            if ms is not None and elapsed >= ms:
+                return False
+            if elapsed >= _LONGEST_MS:
+                return True
+            bus.sleep_us(_LOOK_US)
 
     # Looking after the hardware.
 

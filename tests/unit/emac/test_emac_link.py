@@ -155,3 +155,34 @@ def test_its_reset_pin():
     Emac(MAC, bus=chip, reset=Watched())
     (low, since), (high, until) = levels
     assert (low, high) == (0, 1) and until - since >= 10
+
+
+class Slow(Chip):
+    """A frame comes at `due` ms."""
+
+    due = 1 << 60
+
+    def sleep_us(self, us):
+        Chip.sleep_us(self, us)
+        if self.ms >= self.due:
+            self.due = 1 << 60
+            assert self.receive(frame())
+
+
+def test_wait():
+    chip = Slow()
+    driver = Emac(MAC, bus=chip)
+    chip.plug()
+    assert settle(chip, driver, 3000)
+    for ms in (0, 1, 30, 200):
+        before = chip.ms
+        assert driver.wait(ms) is False
+        assert ms <= chip.ms - before <= ms + 1
+    before = chip.ms
+    chip.due = before + 20
+    assert driver.wait(100) is True and chip.ms - before == 20
+    assert driver.wait(100) is True and take(driver) == frame()  # it is still there: at once
+    before = chip.ms
+    assert driver.wait(None) is True and 500 <= chip.ms - before <= 501  # look after the link
+    chip.due = chip.ms + 300
+    assert driver.wait() is True and take(driver) == frame()
