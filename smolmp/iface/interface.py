@@ -28,7 +28,7 @@ from smolmp.iface.configuration import Configuration
 from smolmp.iface.ipv4 import emit, next_hop
 from smolmp.iface.walk import begin, egress, ingress
 from smolmp.prng import Random
-from smolmp.socket.set import next_bit
+from smolmp.socket.set import count_bits, next_bit
 from smolmp.wire.ipv4 import emit as emit_ipv4
 
 _MEDIUM_ETHERNET = const(1)
@@ -183,7 +183,8 @@ class Interface(Configuration):
         self._neighbor_words = self.neighbors.words
         self._route_words = self.routes.words
         ether = self.tx_start == _TX_LINK
-        self._inward = (self.rx, self.rec, self.mac, self.counters, self.recv, self.view, ether)
+        frame = (self.view, ether, self.view_size)
+        self._inward = (self.rx, self.rec, self.mac, self.counters, self.recv) + frame
         tables = (self.ipv4, self._route_words, self._neighbor_words)
         self._outward = (self.tx, self.mac, self.counters, self.transmit) + tables
         # To look a method up costs several times what an attribute does.
@@ -199,16 +200,40 @@ class Interface(Configuration):
         Returns the sockets that became readable, writable, closed ...: the same list every time,
         valid until the next poll. poll_delay() says when to come back.
         """
-        begin(self, now, sockets)
-        ingress(self, sockets, budget)
-        egress(self, sockets, budget, _BURST)
+        now &= _TICKS_MASK
+        neighbors = self.neighbors
+        earliest = sockets.earliest
+        # What begin() and egress() would find to do, without the call where it is nothing.
+        if (
+            now != self.now
+            or self.busy
+            or neighbors.incomplete
+            or self.tasks
+            or (earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF)
+        ):
+            begin(self, now, sockets)
+        lane = sockets.lane
+        if lane is None:
+            ingress(self, sockets, budget, 0)
+        else:
+            n = lane.drain(self, budget)
+            left = budget - lane.taken
+            if n or left <= 0 or self.more:
+                ingress(self, sockets, left, n)
+        if (
+            next_bit(sockets.marks, 0, sockets.slots) >= 0
+            or neighbors.events != sockets.neighbor_events
+            or neighbors.pending
+            or self._announcing >= 0
+        ):
+            egress(self, sockets, budget, _BURST)
         return sockets.take_changed()
 
     def poll_ingress_single(self, now: int, sockets) -> int:
         """Process one frame. 0: there was none; 1: done; 2: sockets changed (and are still to be
         reported by poll() or sockets.take_changed())."""
         begin(self, now, sockets)
-        if ingress(self, sockets, 1):
+        if ingress(self, sockets, 1, 0):
             return 0
         return 2 if sockets.has_changes() else 1
 
@@ -216,9 +241,20 @@ class Interface(Configuration):
     def poll_egress(self, now: int, sockets) -> int:
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
-        begin(self, now, sockets)
-        sent = egress(self, sockets, sockets.count_marks(), 0)
-        return 2 if sockets.has_changes() else 1 if sent else 0
+        now &= _TICKS_MASK
+        earliest = sockets.earliest
+        if (
+            now != self.now
+            or self.busy
+            or self.neighbors.incomplete
+            or self.tasks
+            or (earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF)
+        ):
+            begin(self, now, sockets)
+        sent = egress(self, sockets, count_bits(sockets.marks, sockets.words), 0)
+        if next_bit(sockets.changes, 0, sockets.slots) >= 0 and sockets.has_changes():
+            return 2
+        return 1 if sent else 0
 
     @micropython.native
     def poll_delay(self, now: int, sockets):

@@ -55,19 +55,20 @@ def begin(iface, now, sockets):
 
 
 @micropython.native
-def ingress(iface, sockets, budget) -> int:
-    """Process up to `budget` frames; what is left of it."""
-    rx, rec, mac, counters, recv, view, ether = iface._inward
-    express = sockets.express
-    size = iface.view_size
+def ingress(iface, sockets, budget, n) -> int:
+    """Process up to `budget` frames, the first of them, if n > 0, the n octets that stand in
+    iface.rx; what is left of the budget."""
+    rx, rec, mac, counters, recv, view, ether, size = iface._inward
     while budget > 0:
-        if express is None:
-            n = recv(view)
-        else:
-            n = express.drain(iface, budget)
-            budget -= express.taken
-        if n <= 0:
-            break
+        if n == 0:
+            lane = sockets.lane
+            if lane is None:
+                n = recv(view)
+            else:
+                n = lane.drain(iface, budget)
+                budget -= lane.taken
+            if n <= 0:
+                break
         budget -= 1
         count(counters, _COUNT_RX_FRAMES)
         if n > size:  # a broken device; all bounds rest on this
@@ -86,6 +87,7 @@ def ingress(iface, sockets, budget) -> int:
                     count(counters, _COUNT_RX_UNSUPPORTED)
                 else:
                     handler(iface, sockets)
+        n = 0
     more = budget <= 0
     if iface.more is not more:
         iface.more = more

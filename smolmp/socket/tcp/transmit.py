@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import closing, ecn, recovery, scoreboard, timers, user_timeout
+from smolmp.socket.tcp import closing, ecn, recovery, timers, user_timeout
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.socket.tcp.steps import depart, whole
@@ -31,6 +31,7 @@ _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_ACK = const(37)
 _T_PERSIST = const(39)
+_T_SET = const(41)
 _RTT_AT = const(46)
 _RTT_MARK = const(47)
 _UNACKED = const(50)
@@ -90,6 +91,8 @@ _AGAIN = const(1)  # of depart()
 _RESTART = const(2)
 _SHUT = const(4)
 _GUARD = const(8)
+_TELL = const(16)
+_SELDOM = const(1 | 2 | 16)
 
 _COUNT_TCP_OUT = const(33)
 _COUNT_TCP_RETRANSMITTED = const(34)
@@ -102,14 +105,13 @@ def dispatch(socket, iface):
     w = socket.w
     end = whole(iface.tx, w, socket.tx_buffer, iface.now)
     if end:
-        code = _send(iface, w, end)
+        code = iface.send(w, end)
         if code == _SENT:
-            position = w[_SND_NXT]
-            end = w[_TX + 2]
-            w[_SMALL] = end
-            _sent(socket, iface, position, end)
-            return _LAST
-        return code
+            count(iface.counters, _COUNT_TCP_OUT)
+        elif code > _UNREACHABLE:
+            return code
+        _sent(socket, iface, -1, 0)
+        return _LAST
     state = w[_STATE]
     flags = w[_FLAGS]
     if state < _ESTABLISHED:
@@ -350,23 +352,18 @@ def _send_data(socket, iface, position, n):
 
 @micropython.native
 def _sent(socket, iface, position, end):
-    """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
-    w = socket.w
-    now = iface.now
-    what = depart(w, position, end, now)
-    if what & _AGAIN:
-        count(iface.counters, _COUNT_TCP_RETRANSMITTED)
-    elif what & _RESTART:
-        recovery.restart(socket)
-    if what & _SHUT:
-        timers.guard(socket, now)
-        return
-    if w[_STATE] >= _ESTABLISHED:
-        scoreboard.sent(w, socket.board, position, end, now)
-    if what & _GUARD:
-        recovery.arm(socket, now)
-        if socket.timeout or socket.agreed_timeout:
-            timers.guard(socket, now)
+    """Positions [position, end) left, -1: all that was queued. Move SND.NXT and SND.MAX, time and
+    guard them."""
+    what = depart(socket.w, socket.board, position, end, iface.now)
+    if what & _SELDOM:
+        if what & _AGAIN:
+            count(iface.counters, _COUNT_TCP_RETRANSMITTED)
+        elif what & _RESTART:
+            recovery.restart(socket)
+        if what & _TELL:
+            socket.sockets.deadline(socket.slot, socket.w[_T_SET])
+    if what & (_SHUT | _GUARD) and (socket.timeout or socket.agreed_timeout):
+        timers.guard(socket, iface.now)
 
 
 def put_syn_options(frame, w, offered, mss, scale):
