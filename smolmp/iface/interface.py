@@ -44,6 +44,7 @@ _RX_LINK = const(2)
 _TX_DATA = const(64)  # where the transport header stands in iface.tx
 _TX_IPV4 = const(44)
 _TX_LINK = const(30)
+_HINTED = const(-2)  # to the neighbour that the last packet went to
 _DONT_FRAGMENT = const(0x4000)
 _TCP = const(6)
 
@@ -176,7 +177,8 @@ class Interface(Configuration):
 
     def bind(self):
         """Find once what every packet works with. To be called again by whoever replaces a frame,
-        a table or a method of the device after construction (tests do)."""
+        a table or a method of the device after construction (tests do). A lane (SocketSet.lane)
+        holds good as long as `inward` is the same tuple."""
         device = self.device
         self.recv = device.recv
         self.transmit = device.send
@@ -184,9 +186,9 @@ class Interface(Configuration):
         self._route_words = self.routes.words
         ether = self.tx_start == _TX_LINK
         frame = (self.view, ether, self.view_size)
-        self._inward = (self.rx, self.rec, self.mac, self.counters, self.recv) + frame
-        tables = (self.ipv4, self._route_words, self._neighbor_words)
-        self._outward = (self.tx, self.mac, self.counters, self.transmit) + tables
+        self.inward = (self.rx, self.rec, self.mac, self.counters, self.recv) + frame
+        tables = (self.ipv4, self._route_words, self._neighbor_words, self.tx_start)
+        self.outward = (self.tx, self.mac, self.counters, self.transmit) + tables + (emit,)
         # To look a method up costs several times what an attribute does.
         for name in ("poll", "poll_delay", "poll_egress", "send"):
             setattr(self, name, getattr(self, name))
@@ -350,16 +352,15 @@ class Interface(Configuration):
             code = self._large(flow, end)
             if code:
                 return code
-        tx, mac, counters, transmit, own, routes, neighbors = self._outward
-        start = self.tx_start
+        tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = self.outward
         if start == _TX_IPV4:  # no link header, no neighbours
             emit_ipv4(tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
-        else:
+        elif not emit_packet(tx, flow, end, neighbors, _HINTED, mac, self.now):
             index = next_hop(own, routes, neighbors, flow, self.now)
             if index == _UNREACHABLE:
                 count(counters, _COUNT_IP_NO_ROUTE)
                 return _UNREACHABLE
-            emit(tx, flow, end, neighbors, index, mac)
+            emit_packet(tx, flow, end, neighbors, index, mac, 0)
             if index < 0:
                 if self.gone:
                     self.gone = False

@@ -65,6 +65,29 @@ def next_bit(bits: ptr32, start: int, end: int) -> int:
 
 
 @micropython.viper
+def next_turn(bits: ptr32, start: int, end: int) -> int:
+    """The first set bit in start..end, else in 0..start, -1 if none: round robin."""
+    i = start
+    stop = end
+    while True:
+        while i < stop:
+            word = bits[i >> 5] >> (i & 31)
+            if word == 0:
+                i = ((i >> 5) + 1) << 5
+            else:
+                while word & 1 == 0:
+                    word >>= 1
+                    i += 1
+                if i < stop:
+                    return i
+        if stop < end or start == 0:
+            return -1
+        i = 0
+        stop = start
+        end = start + 1
+
+
+@micropython.viper
 def take_bit(bits: ptr32, start: int, end: int) -> int:
     """As next_bit, and the bit is cleared."""
     while start < end:
@@ -143,6 +166,7 @@ class SocketSet:
         self.limit = limit  # as many sockets and no more: add() raises OverflowError
         self.earliest = -1  # the earliest of them, -1: there is none
         self.express = None  # TCP's express lane, once there is a TCP socket
+        self.datagrams = None  # UDP's, if udp_express.py was imported
         # The lane that is set for the next frames, None: there is none. Its drain(iface, budget)
         # receives as long as frames are for it, and answers with the length of one that is not.
         self.lane = None
@@ -201,7 +225,7 @@ class SocketSet:
         kind = getattr(socket, "kind", None)
         if kind == "raw":
             self.raw.append(socket)
-            self.lane = None  # which would take what is its, too
+            self.lane = None  # it would take what is the raw socket's, too
         elif kind == "icmp":
             self.icmp.append(socket)
         socket.attached()
@@ -216,7 +240,7 @@ class SocketSet:
             raise KeyError(socket)
         slot = socket.slot
         socket.detached()
-        demux.remove(self.table, slot)
+        self.unbind(slot)
         self.deadline(slot, -1)
         clear_bit(self.marks, slot)
         clear_bit(self.blocked, slot)
@@ -261,10 +285,12 @@ class SocketSet:
 
     def bind(self, slot: int, flow):
         """Packets that match `flow`'s first 12 words are for `slot` from now on (again)."""
+        self.lane = None  # what it takes may be this one's now
         demux.remove(self.table, slot)
         demux.insert(self.table, slot, flow)
 
     def unbind(self, slot: int):
+        self.lane = None
         demux.remove(self.table, slot)
 
     @micropython.viper

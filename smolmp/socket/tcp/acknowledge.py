@@ -113,10 +113,19 @@ def acknowledged(socket, iface, n):
         measure(socket, iface, n)
     if fin:
         advance(w, _OUT_BASE, 1)  # a FIN is no octet
-    what = settle(w, socket.board, n, now, socket.rto_min)
+    follow(socket, iface, n, settle(w, socket.board, n, now, socket.rto_min))
+    if fin:
+        _fin_acknowledged(socket, iface)
+
+
+@micropython.native
+def follow(socket, iface, n, what):
+    """SND.UNA moved up by n: do what settle() says that is left to do, and what is always."""
     sockets = socket.sockets
     set_bit(sockets.changes, socket.slot)
     if what:
+        w = socket.w
+        now = iface.now
         if what & _BACKED:
             timers.compute_rto(socket)
         if what & _LEFT:
@@ -128,8 +137,6 @@ def acknowledged(socket, iface, n):
         recovery.update(socket, iface, n, False)
     if what & _MORE:
         set_bit(sockets.marks, socket.slot)
-    if fin:
-        _fin_acknowledged(socket, iface)
 
 
 def _fin_acknowledged(socket, iface):

@@ -18,9 +18,10 @@ import micropython
 from micropython import const
 
 from smolmp.socket.set import set_bit
-from smolmp.socket.tcp.acknowledge import acknowledged
-from smolmp.socket.tcp.receive import schedule_ack
+from smolmp.socket.tcp.acknowledge import follow
+from smolmp.socket.tcp.receive import owe, schedule_ack
 from smolmp.socket.tcp.statistics import lap
+from smolmp.socket.tcp.steps import settle
 from smolmp.storage.kernels import ring_write_sum
 
 _OPTIONS = const(29)
@@ -38,6 +39,7 @@ _SND_SCALE = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _T_PERSIST = const(39)
+_T_SET = const(41)
 _RECOVER = const(49)
 _UNACKED = const(50)
 _HEARD = const(51)
@@ -60,8 +62,12 @@ _E_WORDS = const(12)
 _K_SOCKET = const(0)  # of Express.kit
 _K_BLOCK = const(1)
 _K_RING = const(2)
-_K_IFACE = const(3)
+_K_INWARD = const(3)
 _K_SECOND = const(4)
+_K_BOARD = const(5)
+_K_CHANGES = const(6)
+_K_MARKS = const(7)
+_K_SLOT = const(8)
 
 _TAKEN = const(1)
 _GREW = const(2)
@@ -253,9 +259,9 @@ class Express:
 
     def __init__(self):
         self.words = array("i", bytes(4 * _E_WORDS))
-        # The socket, its control block and receive ring, the interface, its second: all that
-        # drain() needs comes with one look-up.
-        self.kit: list = [None, None, None, None, 0]
+        # The socket, its control block and receive ring, the interface's tuple and second, what
+        # finish() needs: all comes with one look-up.
+        self.kit: list = [None] * 9
         self.taken = 0
         self.drain = _drain_of(self)
         self.finish = finish
@@ -274,7 +280,11 @@ class Express:
                 kit[_K_SOCKET] = socket
                 kit[_K_BLOCK] = w
                 kit[_K_RING] = socket.rx_buffer
-            kit[_K_IFACE] = iface
+                kit[_K_BOARD] = socket.board
+                kit[_K_CHANGES] = sockets.changes
+                kit[_K_MARKS] = sockets.marks
+                kit[_K_SLOT] = socket.slot
+            kit[_K_INWARD] = iface.inward
             kit[_K_SECOND] = iface.seconds
             self.words[_E_ETHER] = iface.medium == _MEDIUM_ETHERNET
             remember(self.words, iface.rx)
@@ -298,10 +308,11 @@ def _drain_of(express):
 
         Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
         """
-        socket, block, ring, owner, second = kit
-        rx, rec, mac, counters, recv, view, ether, size = iface._inward
+        socket, block, ring, known, second, board, changes, marks, slot = kit
+        inward = iface.inward
+        rx, rec, mac, counters, recv, view, ether, size = inward
         express.taken = 0
-        if iface is not owner or iface.seconds != second:
+        if inward is not known or iface.seconds != second:
             express.forget(socket)
             return recv(view)
         now = iface.now
@@ -330,12 +341,21 @@ def _drain_of(express):
 def finish(express, iface, socket, flags):
     """What the segments of the batch ask for, once."""
     n = wind_up(express.words, iface.counters, express.taken)
+    socket, block, ring, known, second, board, changes, marks, slot = express.kit
     if n:
-        iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
-        acknowledged(socket, iface, n)
-    sockets = socket.sockets
+        what = settle(block, board, n, iface.now, socket.rto_min)
+        if what:
+            iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
+            follow(socket, iface, n, what)
+        elif not flags & _TEXT:
+            set_bit(changes, slot)
     if flags & _GREW:
-        set_bit(sockets.marks, socket.slot)
+        set_bit(marks, slot)
     if flags & _TEXT:
-        set_bit(sockets.changes, socket.slot)
-        schedule_ack(socket, iface)
+        set_bit(changes, slot)
+        code = owe(block, iface.now, socket.ack_delay)
+        if code:
+            if code < 0:
+                schedule_ack(socket, iface)
+            else:
+                socket.sockets.deadline(slot, block[_T_SET])

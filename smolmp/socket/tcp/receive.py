@@ -298,10 +298,10 @@ def schedule_ack(socket, iface):
     sender's window grows by ACKs. Small ones are not: an answer of the program is to take theirs.
     """
     w = socket.w
-    t = _owe(w, iface.now, socket.ack_delay)
-    if t >= 0:
-        socket.sockets.deadline(socket.slot, t)
-    if t >= -1:
+    code = owe(w, iface.now, socket.ack_delay)
+    if code == 1:
+        socket.sockets.deadline(socket.slot, w[_T_SET])
+    if code >= 0:
         return
     n = w[_UNACKED]
     if n >= w[_MSS_OUT]:
@@ -320,21 +320,21 @@ def schedule_ack(socket, iface):
 
 
 @micropython.viper
-def _owe(block, now: int, delay: int) -> int:
+def owe(block, now: int, delay: int) -> int:
     """Less than a full segment is to be acknowledged in `delay` ms: timers.arm(), made plain.
-    The socket's new deadline, -1: the set wakes it early enough; -2: there is more to it."""
+    0: done; 1: and the set is to be told of w[_T_SET]; -1: there is more to it than that."""
     w = ptr32(block)
     if delay == 0 or w[_UNACKED] >= w[_MSS_OUT] or w[_FLAGS] & _FLAG_ACK_NOW:
-        return -2
-    if w[_UNACKED] == 0 or not ((w[_T_ACK] >> 31) & 1):
         return -1
+    if w[_UNACKED] == 0 or not ((w[_T_ACK] >> 31) & 1):
+        return 0
     t = (now + delay) & _WRAP
     w[_T_ACK] = t
     known = w[_T_SET]
     if not ((known >> 31) & 1) and ((known - t) & _WRAP >= _HALF or known == t):
-        return -1
+        return 0
     w[_T_SET] = t
-    return t
+    return 1
 
 
 def _fin_arrives(socket, iface):

@@ -11,13 +11,15 @@ from micropython import const
 from smolmp.socket.tcp.kernels import announce, emit, put_timestamps
 from smolmp.socket.tcp.scoreboard import acked
 from smolmp.socket.tcp.scoreboard import sent as sent_on
-from smolmp.storage.kernels import ring_read_sum
+from smolmp.storage.kernels import ring_read, ring_read_sum, ring_write
 
 _STATE = const(14)
 _SND_UNA = const(15)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
 _SND_WND = const(19)
+_RCV_ADV = const(22)
+_RX = const(23)
 _TX = const(26)
 _TX_READ_AT = const(27)
 _TX_LENGTH = const(28)
@@ -281,6 +283,73 @@ def smooth(block, rtt: int, samples: int, rto_min: int):
         rto = _RTO_MAX
     if srtt != 0:
         w[_RTO] = rto
+
+
+@micropython.viper
+def pull(block, ring, buf, n: int, how: int) -> int:
+    """The first n >= 0 octets of the receive ring, or as many as there are, go to buf, which has
+    room for them. how: 1 there are holes behind the ring's end; 2 they stay; 4 nobody wants them.
+
+    How many; less 1 and negative, if that may be reason to announce a larger window.
+    """
+    w = ptr32(block)
+    held = w[_RX + 2]
+    if n > held:
+        n = held
+    at = w[_RX + 1]
+    if how & 4 == 0:
+        if n <= _FEW and at + n <= w[_RX]:
+            s = ptr8(int(ptr8(ring)) + at)
+            d = ptr8(buf)
+            i = 0
+            while i < n:
+                d[i] = s[i]
+                i += 1
+        else:
+            ring_read(ring, block, _RX, 0, buf, 0, n)
+    if how & 2:
+        return n
+    at += n
+    if at >= w[_RX]:
+        at -= w[_RX]
+    held -= n
+    if held == 0 and how & 1 == 0:
+        at = 0  # an empty ring begins at its aligned front
+    w[_RX + 1] = at
+    w[_RX + 2] = held
+    growth = w[_RX] - held - w[_RCV_ADV]
+    if growth >= w[_RX] >> 1 or growth >= w[_MSS_OUT] << 1:
+        return -1 - n
+    return n
+
+
+@micropython.viper
+def push(block, ring, data, start: int, n: int, marks: ptr32, slot: int) -> int:
+    """Queue data[start:start + n], inside data, or as much as fits: how much. Marks the slot."""
+    w = ptr32(block)
+    used = w[_TX_LENGTH]
+    if used == 0:
+        w[_TX_READ_AT] = 0
+    if n > w[_TX] - used:
+        n = w[_TX] - used
+    if n <= 0:
+        return 0
+    at = w[_TX_READ_AT] + used
+    if at >= w[_TX]:
+        at -= w[_TX]
+    if n <= _FEW and at + n <= w[_TX]:
+        s = ptr8(int(ptr8(data)) + start)
+        d = ptr8(int(ptr8(ring)) + at)
+        i = 0
+        while i < n:
+            d[i] = s[i]
+            i += 1
+    else:
+        ring_write(ring, block, _TX, 0, data, start, n)
+    w[_TX_LENGTH] = used + n
+    i = slot >> 5
+    marks[i] = marks[i] | (1 << (slot & 31))
+    return n
 
 
 @micropython.viper

@@ -94,24 +94,48 @@ _GUARD = const(8)
 _TELL = const(16)
 _SELDOM = const(1 | 2 | 16)
 
+_HINTED = const(-2)  # of ipv4.emit(): to the neighbour that the last packet went to
+
+_COUNT_TX_FRAMES = const(1)
+_COUNT_TX_BUSY = const(2)
 _COUNT_TCP_OUT = const(33)
 _COUNT_TCP_RETRANSMITTED = const(34)
 _COUNT_TCP_RESETS_OUT = const(36)
+
+
+def dispatcher(socket):
+    """What the set calls to have `socket` send. Most often that is all that is queued, to the
+    neighbour that the last packet went to: then headers and text are two kernels' work."""
+
+    @micropython.native
+    def short(iface, socket=socket, w=socket.w, ring=socket.tx_buffer, board=socket.board):
+        tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = iface.outward
+        now = iface.now
+        end = whole(tx, w, ring, now)
+        if not end:
+            return dispatch(socket, iface)
+        if emit_packet(tx, w, end, neighbors, _HINTED, mac, now):
+            if not transmit(tx, start, end):
+                count(counters, _COUNT_TX_BUSY)
+                return _BUSY
+            count(counters, _COUNT_TX_FRAMES)
+        else:
+            code = iface.send(w, end)
+            if code != _SENT and code > _UNREACHABLE:
+                return code
+        count(counters, _COUNT_TCP_OUT)
+        what = depart(w, board, -1, 0, now)
+        if what & _SELDOM or socket.timeout or socket.agreed_timeout:
+            _departed(socket, iface, what)
+        return _LAST
+
+    return short
 
 
 @micropython.native
 def dispatch(socket, iface):
     """Send the next segment of `socket`, if it has one to send. Returns an egress code."""
     w = socket.w
-    end = whole(iface.tx, w, socket.tx_buffer, iface.now)
-    if end:
-        code = iface.send(w, end)
-        if code == _SENT:
-            count(iface.counters, _COUNT_TCP_OUT)
-        elif code > _UNREACHABLE:
-            return code
-        _sent(socket, iface, -1, 0)
-        return _LAST
     state = w[_STATE]
     flags = w[_FLAGS]
     if state < _ESTABLISHED:
@@ -352,9 +376,13 @@ def _send_data(socket, iface, position, n):
 
 @micropython.native
 def _sent(socket, iface, position, end):
-    """Positions [position, end) left, -1: all that was queued. Move SND.NXT and SND.MAX, time and
-    guard them."""
-    what = depart(socket.w, socket.board, position, end, iface.now)
+    """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
+    _departed(socket, iface, depart(socket.w, socket.board, position, end, iface.now))
+
+
+@micropython.native
+def _departed(socket, iface, what):
+    """What depart() says is left to do."""
     if what & _SELDOM:
         if what & _AGAIN:
             count(iface.counters, _COUNT_TCP_RETRANSMITTED)
