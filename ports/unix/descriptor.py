@@ -47,7 +47,9 @@ _F_GETFL = const(3)
 _F_SETFL = const(4)
 _O_NONBLOCK = const(0o4000)
 _POLLIN = const(1)
+_REVENTS = const(6)  # where they stand in a struct pollfd; those asked for are below 256
 _FOREVER = const(0x1FFFFFFF)
+_LOOKS = const(8)
 
 _ENETDOWN = const(100)  # the errno module has not all of them
 _TUNGETIFF = 0x800454D2
@@ -63,6 +65,7 @@ if ffi:
     c_write = libc.func("i", "write", "ipI")
     c_writev = libc.func("i", "writev", "ipi")
     c_fcntl = libc.func("i", "fcntl", "iii")
+    c_poll = libc.func("i", "poll", "pii")
     c_ioctl = libc.func("i", "ioctl", "iLp")
     c_name_to_index = libc.func("i", "if_nametoindex", "s")
 
@@ -220,6 +223,7 @@ class Descriptor(Device):
         self._ipoll = self._poll.ipoll
         for _ in self._ipoll(0):  # its first call allocates
             pass
+        self._wanted = bytearray(struct.pack("ihh", self._fd, _POLLIN, 0))  # a struct pollfd
         self.recv = self._receiver()  # type: ignore[method-assign]
 
     def _ask(self, medium):
@@ -357,25 +361,46 @@ class Descriptor(Device):
         """Waits until a frame is there (True) or ms milliseconds are over; None: for ever.
         spin: microseconds to look again and again before going to sleep: a sleeper is woken
         some 25 us late.  Raises ENODEV when the device was removed."""
-        if self._at < self._end or (spin and self._spin(spin)):
+        if self._at < self._end:
             return True
         if ms is None:
             ms = -1
         elif ms > _FOREVER:
             ms = _FOREVER
-        for event in self._ipoll(ms):
-            if not event[1] & _POLLIN:
-                self._up = False
-                raise OSError(errno.ENODEV)
-            return True
-        return False
+        if 0 <= ms < spin // 1000:
+            spin = 1000 * ms
+        events = self._spin(spin) if spin else 0
+        if not events:
+            events = self._events(ms)
+        if events and not events & _POLLIN:
+            self._up = False
+            raise OSError(errno.ENODEV)
+        return events != 0
+
+    if ffi:
+
+        def _events(self, ms) -> int:
+            """poll(2)'s, after at most ms milliseconds; 0: none (or a signal came)"""
+            wanted = self._wanted
+            return wanted[_REVENTS] if c_poll(wanted, 1, ms) > 0 else 0
+
+    else:
+
+        def _events(self, ms) -> int:
+            for event in self._ipoll(ms):
+                return event[1]
+            return 0
 
     def _spin(self, us):
+        """The events that come within so many microseconds. The clock is read now and then only:
+        what it takes, nobody looks."""
         us = time.ticks_add(time.ticks_us(), us)
         while time.ticks_diff(us, time.ticks_us()) > 0:
-            for _ in self._ipoll(0):
-                return True
-        return False
+            for _ in range(_LOOKS):
+                events = self._events(0)
+                if events:
+                    return events
+        return 0
 
 
 def device_mtu(name: str) -> int:

@@ -77,6 +77,7 @@ class Configuration:
         if mac[0] & 1 or not any(mac):
             raise ValueError("not a unicast hardware address: " + text)
         self.mac[:] = mac
+        self.bind()
         self._announce_from(0)
 
     @property
@@ -101,6 +102,7 @@ class Configuration:
         family = 4 if len(address) == 4 else 6
         i = self._family(family).add(self, address, prefix)
         self.neighbors.flush()
+        self.bind()
         if family == 4:
             self._announce_from(i)
 
@@ -112,6 +114,7 @@ class Configuration:
         address = addresses.parse_address(text.split("/")[0])
         removed = self._family(4 if len(address) == 4 else 6).remove(self, address)
         self.neighbors.flush()
+        self.bind()
         if self._announcing >= 0:  # the others moved up: all of them anew
             self._announcing = -1
             self._announce_from(0)
@@ -142,6 +145,10 @@ class Configuration:
             self._readdressed()
         self.ipv4[1] = 1 if on else 0
         self.neighbors.forget_hint()
+        self.bind()
+
+    def bind(self):
+        """What is known about packets to come (Interface.inward) is to be found anew."""
 
     def _readdressed(self):
         if not any(isinstance(task, _Readdressing) for task in self.tasks):

@@ -28,7 +28,7 @@ from smolmp.iface.configuration import Configuration
 from smolmp.iface.ipv4 import emit, next_hop
 from smolmp.iface.walk import begin, egress, ingress
 from smolmp.prng import Random
-from smolmp.socket.set import next_bit
+from smolmp.socket.set import count_bits, next_bit
 from smolmp.wire.ipv4 import emit as emit_ipv4
 
 _MEDIUM_ETHERNET = const(1)
@@ -44,6 +44,7 @@ _RX_LINK = const(2)
 _TX_DATA = const(64)  # where the transport header stands in iface.tx
 _TX_IPV4 = const(44)
 _TX_LINK = const(30)
+_HINTED = const(-2)  # to the neighbour that the last packet went to
 _DONT_FRAGMENT = const(0x4000)
 _TCP = const(6)
 
@@ -176,16 +177,18 @@ class Interface(Configuration):
 
     def bind(self):
         """Find once what every packet works with. To be called again by whoever replaces a frame,
-        a table or a method of the device after construction (tests do)."""
+        a table or a method of the device after construction (tests do). A lane (SocketSet.lane)
+        holds good as long as `inward` is the same tuple."""
         device = self.device
         self.recv = device.recv
         self.transmit = device.send
         self._neighbor_words = self.neighbors.words
         self._route_words = self.routes.words
         ether = self.tx_start == _TX_LINK
-        self._inward = (self.rx, self.rec, self.mac, self.counters, self.recv, self.view, ether)
-        tables = (self.ipv4, self._route_words, self._neighbor_words)
-        self._outward = (self.tx, self.mac, self.counters, self.transmit) + tables
+        frame = (self.view, ether, self.view_size)
+        self.inward = (self.rx, self.rec, self.mac, self.counters, self.recv) + frame
+        tables = (self.ipv4, self._route_words, self._neighbor_words, self.tx_start)
+        self.outward = (self.tx, self.mac, self.counters, self.transmit) + tables + (emit,)
         # To look a method up costs several times what an attribute does.
         for name in ("poll", "poll_delay", "poll_egress", "send"):
             setattr(self, name, getattr(self, name))
@@ -199,16 +202,40 @@ class Interface(Configuration):
         Returns the sockets that became readable, writable, closed ...: the same list every time,
         valid until the next poll. poll_delay() says when to come back.
         """
-        begin(self, now, sockets)
-        ingress(self, sockets, budget)
-        egress(self, sockets, budget, _BURST)
+        now &= _TICKS_MASK
+        neighbors = self.neighbors
+        earliest = sockets.earliest
+        # What begin() and egress() would find to do, without the call where it is nothing.
+        if (
+            now != self.now
+            or self.busy
+            or neighbors.incomplete
+            or self.tasks
+            or (earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF)
+        ):
+            begin(self, now, sockets)
+        lane = sockets.lane
+        if lane is None:
+            ingress(self, sockets, budget, 0)
+        else:
+            n = lane.drain(self, budget)
+            left = budget - lane.taken
+            if n or left <= 0 or self.more:
+                ingress(self, sockets, left, n)
+        if (
+            next_bit(sockets.marks, 0, sockets.slots) >= 0
+            or neighbors.events != sockets.neighbor_events
+            or neighbors.pending
+            or self._announcing >= 0
+        ):
+            egress(self, sockets, budget, _BURST)
         return sockets.take_changed()
 
     def poll_ingress_single(self, now: int, sockets) -> int:
         """Process one frame. 0: there was none; 1: done; 2: sockets changed (and are still to be
         reported by poll() or sockets.take_changed())."""
         begin(self, now, sockets)
-        if ingress(self, sockets, 1):
+        if ingress(self, sockets, 1, 0):
             return 0
         return 2 if sockets.has_changes() else 1
 
@@ -216,9 +243,20 @@ class Interface(Configuration):
     def poll_egress(self, now: int, sockets) -> int:
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
-        begin(self, now, sockets)
-        sent = egress(self, sockets, sockets.count_marks(), 0)
-        return 2 if sockets.has_changes() else 1 if sent else 0
+        now &= _TICKS_MASK
+        earliest = sockets.earliest
+        if (
+            now != self.now
+            or self.busy
+            or self.neighbors.incomplete
+            or self.tasks
+            or (earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF)
+        ):
+            begin(self, now, sockets)
+        sent = egress(self, sockets, count_bits(sockets.marks, sockets.words), 0)
+        if next_bit(sockets.changes, 0, sockets.slots) >= 0 and sockets.has_changes():
+            return 2
+        return 1 if sent else 0
 
     @micropython.native
     def poll_delay(self, now: int, sockets):
@@ -314,16 +352,15 @@ class Interface(Configuration):
             code = self._large(flow, end)
             if code:
                 return code
-        tx, mac, counters, transmit, own, routes, neighbors = self._outward
-        start = self.tx_start
+        tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = self.outward
         if start == _TX_IPV4:  # no link header, no neighbours
             emit_ipv4(tx, _TX_IPV4, flow, end - _TX_DATA, 0, _DONT_FRAGMENT)
-        else:
+        elif not emit_packet(tx, flow, end, neighbors, _HINTED, mac, self.now):
             index = next_hop(own, routes, neighbors, flow, self.now)
             if index == _UNREACHABLE:
                 count(counters, _COUNT_IP_NO_ROUTE)
                 return _UNREACHABLE
-            emit(tx, flow, end, neighbors, index, mac)
+            emit_packet(tx, flow, end, neighbors, index, mac, 0)
             if index < 0:
                 if self.gone:
                     self.gone = False

@@ -205,10 +205,24 @@ def next_hop(table: ptr32, routes: ptr32, neighbors: ptr32, flow: ptr32, now: in
 
 
 @micropython.viper
-def emit(tx: ptr8, flow: ptr32, end: int, neighbors: ptr32, index: int, mac: ptr8):
+def emit(
+    tx: ptr8, flow: ptr32, end: int, neighbors: ptr32, index: int, mac: ptr8, now: int
+) -> int:
     """The IPv4 header at 44 and the Ethernet header before it, for the transport bytes in
     tx[64:end] and neighbour entry `index` (-1: its address is filled in when it is known).
-    Not fragmented: identification 0, DF (RFC 6864 4.1)."""
+    Not fragmented: identification 0, DF (RFC 6864 4.1).
+
+    index -2: the entry that the last next_hop() found, if it is for flow[_REMOTE] and still good,
+    and then 1; else 0, and nothing was written.
+    """
+    if index + 2 == 0:
+        index = neighbors[2]
+        if flow[8] != neighbors[1] or index & 0xFFFF != index or flow[0] != 4:
+            return 0
+        entry = ptr32(int(neighbors) + ((16 + (index << 4)) << 2))
+        due = entry[8]
+        if entry[0] != 2 or ((due >> 30) & 1 == 0 and (now - due) & 0x3FFFFFFF < 0x20000000):
+            return 0
     p = ptr8(int(tx) + 30)
     to = ptr8(int(neighbors) + ((16 + (index << 4) + 6) << 2))
     p[0] = to[0]
@@ -257,6 +271,7 @@ def emit(tx: ptr8, flow: ptr32, end: int, neighbors: ptr32, index: int, mac: ptr
     p[17] = remote >> 16
     p[18] = remote >> 8
     p[19] = remote
+    return 1
 
 
 @micropython.viper

@@ -9,7 +9,7 @@ from micropython import const
 from smolmp.counters import count
 from smolmp.iface import arp, ipv4
 from smolmp.iface.ipv4 import ingress as ipv4_ingress
-from smolmp.socket.set import clear_bit, next_bit
+from smolmp.socket.set import clear_bit, next_bit, next_turn
 from smolmp.wire.ethernet import parse as parse_ethernet
 
 ETHERTYPES = {0x0800: ipv4.ingress, 0x0806: arp.ingress}  # -> ingress(iface, sockets)
@@ -55,19 +55,20 @@ def begin(iface, now, sockets):
 
 
 @micropython.native
-def ingress(iface, sockets, budget) -> int:
-    """Process up to `budget` frames; what is left of it."""
-    rx, rec, mac, counters, recv, view, ether = iface._inward
-    express = sockets.express
-    size = iface.view_size
+def ingress(iface, sockets, budget, n) -> int:
+    """Process up to `budget` frames, the first of them, if n > 0, the n octets that stand in
+    iface.rx; what is left of the budget."""
+    rx, rec, mac, counters, recv, view, ether, size = iface.inward
     while budget > 0:
-        if express is None:
-            n = recv(view)
-        else:
-            n = express.drain(iface, budget)
-            budget -= express.taken
-        if n <= 0:
-            break
+        if n == 0:
+            lane = sockets.lane
+            if lane is None:
+                n = recv(view)
+            else:
+                n = lane.drain(iface, budget)
+                budget -= lane.taken
+            if n <= 0:
+                break
         budget -= 1
         count(counters, _COUNT_RX_FRAMES)
         if n > size:  # a broken device; all bounds rest on this
@@ -86,6 +87,7 @@ def ingress(iface, sockets, budget) -> int:
                     count(counters, _COUNT_RX_UNSUPPORTED)
                 else:
                     handler(iface, sockets)
+        n = 0
     more = budget <= 0
     if iface.more is not more:
         iface.more = more
@@ -107,13 +109,12 @@ def egress(iface, sockets, budget, burst) -> int:
     dispatchers = sockets.dispatchers
     turn = sockets.turn
     sent = 0
-    while budget > 0 and not iface.busy:
-        slot = next_bit(marks, turn, slots)
+    if iface.busy:
+        return 0
+    while budget > 0:
+        slot = next_turn(marks, turn, slots)
         if slot < 0:
-            if not turn:
-                break
-            turn = 0
-            continue
+            break
         budget -= 1
         room = burst if burst < budget else budget
         if room and next_bit(marks, slot + 1, slots) < 0 and next_bit(marks, 0, slot) < 0:
@@ -130,10 +131,12 @@ def egress(iface, sockets, budget, burst) -> int:
             sent += 1
             if code == _LAST:
                 clear_bit(marks, slot)
-            if iface.followed:
+            if room and iface.followed:
                 budget -= iface.followed
                 sent += iface.followed
                 iface.followed = 0
+            if room and iface.busy:
+                break
         elif code == _IDLE:
             clear_bit(marks, slot)
         elif code == _BLOCKED:

@@ -17,8 +17,8 @@ from micropython import const
 
 from smolmp.socket.endpoint import address_of, clear, clear_address, set_address
 from smolmp.socket.set import set_bit
-from smolmp.storage.kernels import ring_read, ring_write
-from smolmp.storage.packets import PacketRing, packet_drop, packet_enter, packet_first
+from smolmp.storage.kernels import ring_write
+from smolmp.storage.packets import PacketRing, packet_enter, packet_take
 
 _FAMILY = const(0)
 _PROTO = const(1)
@@ -218,15 +218,13 @@ class DatagramSocket:
         """
         ring = self._rx
         words = ring.words
-        n = packet_first(words, self._in if meta is None else meta.flow)
-        if n < 0:
+        if not words[_PACKET_COUNT]:
             return self._nothing() if self.error else None
-        if n > _len(buf):
-            packet_drop(words)
+        n = packet_take(
+            words, self._in if meta is None else meta.flow, ring.buffer, buf, _len(buf)
+        )
+        if n < 0:
             raise OSError(_EMSGSIZE)
-        if n:
-            ring_read(ring.buffer, words, 0, 0, buf, 0, n)
-        packet_drop(words)
         return n
 
     def _nothing(self):

@@ -65,6 +65,48 @@ def next_bit(bits: ptr32, start: int, end: int) -> int:
 
 
 @micropython.viper
+def next_turn(bits: ptr32, start: int, end: int) -> int:
+    """The first set bit in start..end, else in 0..start, -1 if none: round robin."""
+    i = start
+    stop = end
+    while True:
+        while i < stop:
+            word = bits[i >> 5] >> (i & 31)
+            if word == 0:
+                i = ((i >> 5) + 1) << 5
+            else:
+                while word & 1 == 0:
+                    word >>= 1
+                    i += 1
+                if i < stop:
+                    return i
+        if stop < end or start == 0:
+            return -1
+        i = 0
+        stop = start
+        end = start + 1
+
+
+@micropython.viper
+def take_bit(bits: ptr32, start: int, end: int) -> int:
+    """As next_bit, and the bit is cleared."""
+    while start < end:
+        i = start >> 5
+        word = bits[i] >> (start & 31)
+        if word == 0:
+            start = (i + 1) << 5
+        else:
+            while word & 1 == 0:
+                word >>= 1
+                start += 1
+            if start >= end:
+                return -1
+            bits[i] = bits[i] & ((1 << (start & 31)) ^ -1)
+            return start
+    return -1
+
+
+@micropython.viper
 def move_bits(to: ptr32, bits: ptr32, words: int):
     """Set in `to` what is set in `bits`, and clear it there."""
     i = 0
@@ -120,13 +162,19 @@ class SocketSet:
         self._report = []  # what poll returns
         self._seed = seed
         self._count = 0
-        self._words = 0
+        self.words = 0
         self.limit = limit  # as many sockets and no more: add() raises OverflowError
         self.earliest = -1  # the earliest of them, -1: there is none
         self.express = None  # TCP's express lane, once there is a TCP socket
+        self.datagrams = None  # UDP's, if udp_express.py was imported
+        # The lane that is set for the next frames, None: there is none. Its drain(iface, budget)
+        # receives as long as frames are for it, and answers with the length of one that is not.
+        self.lane = None
         self.turn = 0  # where the next egress begins
         self.neighbor_events = 0  # of the interface, as last seen: see Interface
         self._grow(max(1, capacity))
+        # To look a method up costs several times what an attribute does.
+        setattr(self, "take_changed", self.take_changed)  # noqa: B010
 
     def _grow(self, slots: int):
         if slots > 1 << _SLOT_BITS:
@@ -135,7 +183,7 @@ class SocketSet:
         table = demux.new_table(slots, self._seed)
         demux.copy_bindings(self.table, table)
         words = (slots + 31) // 32
-        more = bytes(4 * (words - self._words))
+        more = bytes(4 * (words - self.words))
         self.marks.extend(array("I", more))
         self.blocked.extend(array("I", more))
         self.changes.extend(array("I", more))
@@ -153,7 +201,7 @@ class SocketSet:
         self._report.extend(report[kept:])
         del self._report[kept:]
         self.table = table
-        self._words = words
+        self.words = words
         self.slots = slots
 
     # What the application calls.
@@ -177,6 +225,7 @@ class SocketSet:
         kind = getattr(socket, "kind", None)
         if kind == "raw":
             self.raw.append(socket)
+            self.lane = None  # it would take what is the raw socket's, too
         elif kind == "icmp":
             self.icmp.append(socket)
         socket.attached()
@@ -191,7 +240,7 @@ class SocketSet:
             raise KeyError(socket)
         slot = socket.slot
         socket.detached()
-        demux.remove(self.table, slot)
+        self.unbind(slot)
         self.deadline(slot, -1)
         clear_bit(self.marks, slot)
         clear_bit(self.blocked, slot)
@@ -236,10 +285,12 @@ class SocketSet:
 
     def bind(self, slot: int, flow):
         """Packets that match `flow`'s first 12 words are for `slot` from now on (again)."""
+        self.lane = None  # what it takes may be this one's now
         demux.remove(self.table, slot)
         demux.insert(self.table, slot, flow)
 
     def unbind(self, slot: int):
+        self.lane = None
         demux.remove(self.table, slot)
 
     @micropython.viper
@@ -259,7 +310,7 @@ class SocketSet:
     def hide(self, slot: int):
         """Report `slot` no more, whatever happens to it, until show(slot). Allocates once."""
         if self._hidden is None:
-            self._hidden = array("I", bytes(4 * self._words))
+            self._hidden = array("I", bytes(4 * self.words))
         set_bit(self._hidden, slot)
 
     def show(self, slot: int):
@@ -315,7 +366,7 @@ class SocketSet:
 
     def unblock(self):
         """Mark again everything that was blocked."""
-        move_bits(self.marks, self.blocked, self._words)
+        move_bits(self.marks, self.blocked, self.words)
 
     def has_marks(self) -> bool:
         return next_bit(self.marks, 0, self.slots) >= 0
@@ -324,11 +375,11 @@ class SocketSet:
         return next_bit(self.blocked, 0, self.slots) >= 0
 
     def count_marks(self) -> int:
-        return count_bits(self.marks, self._words)
+        return count_bits(self.marks, self.words)
 
     def has_changes(self) -> bool:
         if self._hidden is not None:
-            drop_bits(self.changes, self._hidden, self._words)
+            drop_bits(self.changes, self._hidden, self.words)
         return next_bit(self.changes, 0, self.slots) >= 0
 
     @micropython.native
@@ -339,14 +390,10 @@ class SocketSet:
             del report[_ALL]
         changes = self.changes
         if self._hidden is not None:
-            drop_bits(changes, self._hidden, self._words)
-        slot = next_bit(changes, 0, self.slots)
-        if slot < 0:
-            return report
-        objects = self.objects
+            drop_bits(changes, self._hidden, self.words)
         slots = self.slots
+        slot = take_bit(changes, 0, slots)
         while slot >= 0:
-            clear_bit(changes, slot)
-            report.append(objects[slot])
-            slot = next_bit(changes, slot + 1, slots)
+            report.append(self.objects[slot])
+            slot = take_bit(changes, slot + 1, slots)
         return report

@@ -54,13 +54,21 @@ _TYPE = const(43)
 _CODE = const(44)
 _SCOPE_SHIFT = const(8)
 
-_RING_READ_AT = const(1)  # words of PacketRing
+_FLOW_WORDS = const(14)
+_RING_CAPACITY = const(0)  # words of PacketRing
+_RING_READ_AT = const(1)
 _PACKET_SLOTS = const(3)
+_PACKET_FIRST = const(4)
 _PACKET_COUNT = const(5)
+_PACKET_TABLE = const(7)
+
+_FEW = const(64)  # octets that are copied one by one
+_HINTED = const(-2)  # of ipv4.emit(): to the neighbour that the last packet went to
 
 _LAST = const(2)  # sent, and nothing else to send
 _SENT = const(1)
 _IDLE = const(0)
+_BUSY = const(-1)
 _UNREACHABLE = const(-3)
 _TOO_BIG = const(-4)
 
@@ -71,6 +79,8 @@ _TX_NET = const(44)  # where the IPv4 header stands in iface.tx
 _TX_DATA = const(64)  # the UDP header
 _TX_PAYLOAD = const(72)
 
+_COUNT_TX_FRAMES = const(1)
+_COUNT_TX_BUSY = const(2)
 _COUNT_RX_ERRORS = const(3)  # minus a result code: rx_truncated and so on
 _COUNT_RX_BAD_CHECKSUM = const(6)
 _COUNT_UDP_IN = const(28)
@@ -90,6 +100,8 @@ _EMSGSIZE = const(90)
 _MAX_PAYLOAD = const(65507)  # what an IPv4 packet can hold
 
 _len = len
+
+LANES: list = []  # udp_express.py's, once imported
 
 
 class UdpMetadata(Metadata):
@@ -216,7 +228,14 @@ class Socket(DatagramSocket):
         """Queue data as one datagram to (address, port), as send() does."""
         return self.send(data, None, UdpMetadata(endpoint))
 
-    # ------------------------------------------------------------ the interface's side
+    # ------------------------------------------------------------ the set's and interface's side
+
+    def attached(self):
+        super().attached()
+        sockets = self.sockets
+        if LANES and sockets.datagrams is None:
+            sockets.datagrams = LANES[0]()
+        sockets.dispatchers[self.slot] = _dispatcher(self)
 
     @micropython.native
     def process(self, iface):
@@ -285,14 +304,10 @@ class Socket(DatagramSocket):
             return self._too_big(iface, _TOO_BIG)
         if is_unset(out, _LOCAL) and not iface.select_source(out):
             return self._sent(_UNREACHABLE)
-        total = ring_read_sum(ring.buffer, words, 0, 0, tx, _TX_PAYLOAD, n, 0)
-        _emit(tx, out, n, -1 if iface.checksums & _TX_UDP else total)
-        code = iface.send(out, _TX_PAYLOAD + n)
+        how = 3 if iface.checksums & _TX_UDP else 1
+        code = iface.send(out, _stage(tx, words, ring.buffer, out, n, how))
         if code == _SENT:
             count(iface.counters, _COUNT_UDP_OUT)
-            if not self._starved:  # as _sent() does it, a method call cheaper
-                packet_drop(words)
-                return _SENT if words[_PACKET_COUNT] else _LAST
         elif code <= _TOO_BIG:
             return self._too_big(iface, code)
         return self._sent(code)
@@ -332,9 +347,44 @@ def _header_sum(frame: ptr8, rec: ptr32) -> int:
 
 
 @micropython.viper
-def _emit(frame: ptr8, flow: ptr32, n: int, total: int):
-    """Write the header of a datagram of n octets whose sum is total; -1: leave the checksum 0."""
-    p = ptr8(int(frame) + _TX_DATA)
+def _stage(frame, queue, buffer, meta, room: int, how: int) -> int:
+    """Make the datagram at the head of the queue (the words and buffer of a PacketRing) the one in
+    frame[64:], which has room for `room` octets of payload: where it ends. Its flow goes to meta.
+
+    how: 1 meta stands there already; 2 leave the checksum 0. 0: the queue is empty, there is more
+    than `room`, or meta has no local address.
+    """
+    q = ptr32(queue)
+    flow = ptr32(meta)
+    if q[_PACKET_COUNT] == 0:
+        return 0
+    i = _PACKET_TABLE + q[_PACKET_FIRST] * (_FLOW_WORDS + 1)
+    n = q[i]
+    if n > room:
+        return 0
+    if how & 1 == 0:
+        if q[i + 1 + _FAMILY] != 4 or q[i + 1 + _LOCAL] == 0:
+            return 0
+        k = 0
+        while k < _FLOW_WORDS:
+            flow[k] = q[i + 1 + k]
+            k += 1
+    p = ptr8(int(ptr8(frame)) + _TX_DATA)
+    at = q[_RING_READ_AT]
+    total = 0
+    if n <= _FEW and at + n <= q[_RING_CAPACITY]:
+        s = ptr8(int(ptr8(buffer)) + at)
+        i = 0
+        while i < n:
+            a = s[i]
+            p[8 + i] = a
+            if i & 1:
+                total += a
+            else:
+                total += a << 8
+            i += 1
+    else:
+        total = int(ring_read_sum(buffer, queue, 0, 0, frame, _TX_PAYLOAD, n, 0))
     n += 8
     local = flow[_LPORT]
     remote = flow[_RPORT]
@@ -344,10 +394,10 @@ def _emit(frame: ptr8, flow: ptr32, n: int, total: int):
     p[3] = remote
     p[4] = n >> 8
     p[5] = n
-    if total < 0:
+    if how & 2:
         p[6] = 0
         p[7] = 0
-        return
+        return _TX_DATA + n
     total += 17 + 2 * n + local + remote
     i = _LOCAL
     while i < _HOPS:
@@ -360,6 +410,30 @@ def _emit(frame: ptr8, flow: ptr32, n: int, total: int):
         total = 0xFFFF
     p[6] = total >> 8
     p[7] = total
+    return _TX_DATA + n
+
+
+def _dispatcher(socket):
+    """What the set calls to have `socket` send: most often to whom the last packet went, too."""
+    ring = socket._tx
+
+    @micropython.native
+    def short(iface, socket=socket, words=ring.words, buffer=ring.buffer, out=socket._out):
+        tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = iface.outward
+        end = 0
+        if not socket._starved and not iface.checksums:
+            end = _stage(tx, words, buffer, out, iface.clear_end - _TX_PAYLOAD, 0)
+        if not end or not emit_packet(tx, out, end, neighbors, _HINTED, mac, iface.now):
+            return socket.dispatch(iface)
+        if not transmit(tx, start, end):
+            count(counters, _COUNT_TX_BUSY)
+            return _BUSY
+        count(counters, _COUNT_TX_FRAMES)
+        count(counters, _COUNT_UDP_OUT)
+        packet_drop(words)
+        return _SENT if words[_PACKET_COUNT] else _LAST
+
+    return short
 
 
 @micropython.native
@@ -382,7 +456,10 @@ def ingress(iface, sockets):
             slot = find(sockets.table, rec, slot)
         rec[_TOS] &= 255
     elif slot >= 0:
-        sockets.objects[slot].process(iface)
+        socket = sockets.objects[slot]
+        socket.process(iface)
+        if sockets.datagrams is not None:
+            sockets.datagrams.arm(iface, socket)
     else:
         if not iface.checksums & _RX_UDP and parse(rx, rec[_DATA], rec[_END], rec, 1):
             count(counters, _COUNT_RX_BAD_CHECKSUM)

@@ -30,6 +30,8 @@ _PACKET_COUNT = const(5)
 _PACKET_META = const(6)
 _PACKET_TABLE = const(7)
 
+_FEW = const(64)  # octets that are copied one by one: to call the kernel for it takes as long
+
 # The board looks for a builtin in a long list, for a global of this module in a hash table.
 _len = len
 
@@ -82,6 +84,48 @@ def packet_drop(words: ptr32) -> int:
     words[_RING_READ_AT] = read_at
     words[_RING_LENGTH] = words[_RING_LENGTH] - n
     return n
+
+
+@micropython.viper
+def packet_take(words: ptr32, meta: ptr32, buffer, dst, room: int) -> int:
+    """The oldest datagram goes to dst[:room], which the caller proves, its metadata to meta.
+
+    Its length; -1: there is none; -2: it was larger than room, and is lost.
+    """
+    if words[_PACKET_COUNT] == 0:
+        return -1
+    size = words[_PACKET_META]
+    first = words[_PACKET_FIRST]
+    i = _PACKET_TABLE + first * (size + 1)
+    n = words[i]
+    while size > 0:
+        meta[size - 1] = words[i + size]
+        size -= 1
+    first += 1
+    if first == words[_PACKET_SLOTS]:
+        first = 0
+    at = words[_RING_READ_AT]
+    if n > room:
+        room = -2
+    else:
+        room = n
+        if n <= _FEW and at + n <= words[_RING_CAPACITY]:
+            s = ptr8(int(ptr8(buffer)) + at)
+            d = ptr8(dst)
+            i = 0
+            while i < n:
+                d[i] = s[i]
+                i += 1
+        else:
+            ring_read(buffer, words, 0, 0, dst, 0, n)
+    at += n
+    if at >= words[_RING_CAPACITY]:
+        at -= words[_RING_CAPACITY]
+    words[_RING_READ_AT] = at
+    words[_RING_LENGTH] = words[_RING_LENGTH] - n
+    words[_PACKET_FIRST] = first
+    words[_PACKET_COUNT] = words[_PACKET_COUNT] - 1
+    return room
 
 
 class PacketRing:

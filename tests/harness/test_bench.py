@@ -13,6 +13,8 @@ LINES = [
     {"stack": "smolmp", "mode": "sink", "mbit_s": 200},
     {"stack": "smolmp", "mode": "sink", "error": "not ready"},
     {"stack": "smolmp", "mode": "echo", "trips_s": 50.04},
+    {"stack": "smolmp", "mode": "udpecho-spin", "trips_s": 80},
+    {"stack": "lwip-mpy-sizes", "mode": "udpecho-spin", "trips_s": 40},
     {"stack": "lwip-mpy-sizes", "mode": "sink", "mbit_s": 400},
     {"stack": "lwip-mpy-sizes", "mode": "source", "mbit_s": 40},
     {"stack": "pytcp", "mode": "udpecho", "error": "ended"},
@@ -32,15 +34,15 @@ def compare(monkeypatch):
 
 def test_medians_leave_errors_out(compare):
     assert compare.medians(LINES) == {
-        "smolmp": {"receive_mbit": 200, "tcp_echo": 50.0},
-        "lwip-mpy-sizes": {"receive_mbit": 400, "send_mbit": 40},
+        "smolmp": {"receive_mbit": 200, "tcp_echo": 50.0, "udp_echo_spin": 80},
+        "lwip-mpy-sizes": {"receive_mbit": 400, "send_mbit": 40, "udp_echo_spin": 40},
     }
 
 
 def test_ratios_stand_beside_the_figures(compare):
     text = compare.text(compare.medians(LINES))
     row = next(line.split() for line in text.splitlines() if line.split()[0] == "smolmp")
-    assert row == ["smolmp", "200", "(0.50)", "-", "50", "-", "-"]
+    assert row == ["smolmp", "200", "(0.50)", "-", "50", "-", "-", "80", "(2.00)", "-"]
     assert "times lwip-mpy-sizes" in text
 
 

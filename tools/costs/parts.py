@@ -330,7 +330,7 @@ def steps(n):
     w[28] = 0
     kernel("tcp.emit", lambda: kernels.emit(tx, w, 0, 20, n, 24, 0xFFFF, 0))
     kernel("next_hop", lambda: next_hop(own, routes, known, w, now))
-    kernel("ipv4.emit", lambda: emit(tx, w, 84 + n, known, 0, mac))
+    kernel("ipv4.emit", lambda: emit(tx, w, 84 + n, known, 0, mac, 0))
     kernel("checksum", lambda: checksum(rx, 56, 56 + n, 0))
     kernel("copy_checksum", lambda: copy_checksum(buf, 0, rx, 56, n, 0))
 

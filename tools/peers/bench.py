@@ -8,8 +8,9 @@ the kernel's side with probe.py, stops it.
 
 The second form measures any other program beside it (placeholders: {mode} {port} {tap} {ip}
 {plen} {gw} {mtu}, {sizes}: peer.py's options for the mode; with --fd the open TAP is descriptor
-3).  Rounds are the outer loop, so that a change of the machine's mood hits all alike.  Results go
-to a file of JSON lines; report.py makes a table of them.  See README.md.
+3).  Modes echo-spin and udpecho-spin: the client never sleeps (trips.c).  Rounds are the outer
+loop, so that a change of the machine's mood hits all alike.  Results go to a file of JSON lines;
+report.py makes a table of them.  See README.md.
 """
 
 import argparse
@@ -25,6 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 import netlab  # noqa: E402
+import rivals  # noqa: E402
 
 PEER = os.path.join(netlab.ROOT, "ports", "unix", "programs", "peer.py")
 STACK_CPU = os.environ.get("STACK_CPU", "1")
@@ -34,6 +36,8 @@ MODES = ["sink", "source", "echo", "udpecho", "icmp"]
 # that empties them.
 SIZES = {"sink": "--rx 393216 --budget 256", "source": "--tx 393216 --budget 256"}
 SERVES = {"icmp": "echo", "crr": "echo", "check": "echo", "pattern": "source"}
+SPINS = {"echo-spin": "echo", "udpecho-spin": "udpecho"}  # by a client that never sleeps
+SERVES.update(SPINS)
 
 
 def children(pid):
@@ -156,10 +160,13 @@ def measure_once(stack, mode, a, log):
             return {"mode": mode, "error": "server ended with %s" % server.process.returncode}
         checks = mode in ("check", "pattern")
         secs = 60 if checks else a.secs if mode in ("sink", "source") else a.trip_secs
-        args = [mode, netlab.STACK_IP, a.port, "--secs", secs, "--warm", a.warm, "--dev", "tap0"]
+        args = [SPINS.get(mode, mode), netlab.STACK_IP, a.port]
+        args += ["--secs", secs, "--warm", a.warm, "--dev", "tap0"]
         args += ["--pids", ",".join(map(str, server.pids()))]
         if checks:
             args += ["--size", a.check_bytes]
+        elif mode in SPINS:
+            args += ["--client", rivals.compiled("trips")]
         elif a.size:
             args += ["--size", a.size]
         result = server.probe(*args)
@@ -209,7 +216,8 @@ def main(argv=None, stacks=()):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--targets", default="unix64,unix32")
-    p.add_argument("--modes", default=",".join(MODES), help="also: crr, check, pattern")
+    more = "also: crr, check, pattern, " + ", ".join(SPINS)
+    p.add_argument("--modes", default=",".join(MODES), help=more)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--secs", type=float, default=3)
     p.add_argument("--trip-secs", type=float, default=2)
@@ -251,7 +259,8 @@ def main(argv=None, stacks=()):
         for _ in range(a.rounds):
             for stack in stacks:
                 for mode in a.modes.split(","):
-                    good = measure(stack, mode, a, log, out) and good
+                    if mode in stack.get("modes", [mode]):
+                        good = measure(stack, mode, a, log, out) and good
     return good
 
 

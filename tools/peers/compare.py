@@ -7,7 +7,10 @@ loop.
 Prints a table with ratios to lwIP in MicroPython's sizes, and writes build/bench.json (medians:
 {stack: {receive_mbit, send_mbit, tcp_echo, udp_echo, ...}}), build/bench.svg and, for report.py,
 every measurement (build/bench.jsonl). The row `bare-tap` is a MicroPython loop that only reads, or
-only writes, full frames: nobody in MicroPython can be faster.
+only writes, full frames: nobody in MicroPython can be faster. `c-reflector` is a C program that
+swaps the addresses of a frame and sends it back: no stack answers sooner. The *_spin figures are
+those of a client that looks for the answer instead of sleeping, so that what the stack takes
+counts and not the client's waking up.
 """
 
 import argparse
@@ -31,6 +34,8 @@ FIGURES = (  # name in bench.json, probe's mode, its field, heading
     ("send_mbit", "source", "mbit_s", "send Mbit/s"),
     ("tcp_echo", "echo", "trips_s", "TCP echo /s"),
     ("udp_echo", "udpecho", "trips_s", "UDP echo /s"),
+    ("tcp_echo_spin", "echo-spin", "trips_s", "TCP, client spins /s"),
+    ("udp_echo_spin", "udpecho-spin", "trips_s", "UDP, client spins /s"),
     ("ping_us", "icmp", "p50_us", "ping us"),
 )
 FRAME_BITS = 1514 * 8
@@ -144,7 +149,8 @@ def main():
         sys.exit(str(error))
     if os.path.exists(LINES):
         os.unlink(LINES)
-    options = ["--targets", "", "--rounds", str(a.rounds), "--secs", str(a.secs)]
+    modes = ",".join(mode for _, mode, *_ in FIGURES)
+    options = ["--targets", "", "--modes", modes, "--rounds", str(a.rounds), "--secs", str(a.secs)]
     options += ["--trip-secs", str(a.secs / 2), "--out", LINES]
     good = bench.main(options, stacks)
     with open(LINES) as f:

@@ -8,7 +8,8 @@ MODE
            them (TCP_INFO), so what still waits here does not count
   source   receives as fast as the peer sends
   echo     --size octets (1) there and back over one TCP connection, again and again
-  udpecho  the same in UDP datagrams
+  udpecho  the same in UDP datagrams; both with --client PROGRAM: by that one (trips.c), which
+           looks for the answer until it is there, where this one sleeps and has to be woken
   icmp     the same in ICMP echo requests (56 octets)
   crr      connect, one octet there and back, close: again and again
   check    sends --size pseudo-random octets to a TCP echo server, compares what comes back
@@ -27,6 +28,7 @@ import random
 import select
 import socket
 import struct
+import subprocess
 import time
 
 HZ = os.sysconf("SC_CLK_TCK")
@@ -89,7 +91,8 @@ class Window:
         run, irq = cpu_all()
         t = os.times()
         device = device_counters(self.a.dev) if self.a.dev else (0, 0, 0)
-        return NOW(), run, irq, cpu_of(self.pids), t.user + t.system, device
+        own = t.user + t.system + t.children_user + t.children_system
+        return NOW(), run, irq, cpu_of(self.pids), own, device
 
     def end(self, out):
         t0, run0, irq0, stack0, probe0, device0 = self.start
@@ -307,6 +310,25 @@ def udpecho(a):
     return trips(a, "udpecho", once)
 
 
+def spinning(a, mode):
+    """echo or udpecho by a client that never sleeps: a program of its own (trips.c)"""
+    command = [a.client, "udp" if mode == "udpecho" else "tcp", a.ip, str(a.port)]
+    for secs in (min(a.warm, 0.3), a.secs):  # the first one warms up
+        window = Window(a)
+        done = subprocess.run(command + [str(secs)], capture_output=True, text=True)
+        out = {"mode": mode + "-spin"}
+        if done.returncode:
+            return {"mode": mode + "-spin", "error": done.stderr.strip()[:300]}
+    window.end(out)
+    n, secs, lost, least, median, most = (float(x) for x in done.stdout.split())
+    out.update(
+        trips_s=round(n / secs, 1), min_us=least, p50_us=median, p99_us=most, lost=int(lost)
+    )
+    if not n:
+        out["error"] = "no answer"
+    return out
+
+
 def checksum(b):
     if len(b) & 1:
         b += b"\0"
@@ -441,8 +463,12 @@ def main():
     p.add_argument("--sndbuf", type=int, default=1 << 19)
     p.add_argument("--rcvbuf", type=int, default=0)
     p.add_argument("--cc", default="cubic")
+    p.add_argument("--client", default="", help="of echo and udpecho: the program that spins")
     a = p.parse_args()
-    print(json.dumps(globals()[a.mode](a)), flush=True)
+    if a.client:
+        print(json.dumps(spinning(a, a.mode)), flush=True)
+    else:
+        print(json.dumps(globals()[a.mode](a)), flush=True)
 
 
 main()

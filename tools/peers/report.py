@@ -14,6 +14,8 @@ COLUMNS = [
     ("source", "mbit_s", "send, Mbit/s"),
     ("echo", "trips_s", "TCP echo /s"),
     ("udpecho", "trips_s", "UDP echo /s"),
+    ("echo-spin", "trips_s", "TCP, client spins /s"),
+    ("udpecho-spin", "trips_s", "UDP, client spins /s"),
     ("icmp", "p50_us", "ping, median us"),
     ("crr", "trips_s", "connections/s"),
 ]

@@ -4,6 +4,9 @@ is in this project.
     lwIP    Debian's source package (the original tarball, by its sum), compiled with lwip_peer.c
             in two sizes: as MicroPython's boards configure it, and with 64 KiB windows
     PyTCP   pmd-pytcp from the Python package index, in a virtual environment of its own
+
+and what no stack can be faster than in a round trip: reflect.c, which only swaps addresses, asleep
+between frames or looking for them all the time.
 """
 
 import hashlib
@@ -94,6 +97,20 @@ def lwip(name):
     return program
 
 
+def compiled(name):
+    """The program of NAME.c, which stands here, compiled if it is older than its source."""
+    program = os.path.join(HOME, name)
+    source = os.path.join(HERE, name + ".c")
+    if os.path.exists(program) and os.path.getmtime(program) > os.path.getmtime(source):
+        return program
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        raise Missing("%s: no C compiler: apt-get install gcc libc6-dev" % name)
+    os.makedirs(HOME, exist_ok=True)
+    run([compiler, "-O2", "-o", program, source], name + ".log")
+    return program
+
+
 def pytcp():
     """A Python that has PyTCP."""
     python = os.path.join(HOME, "pytcp", "bin", "python")
@@ -124,4 +141,11 @@ def stacks():
         found.append({"name": "pytcp", "cmd": command, "boot": 20})
     except Missing as error:
         print("bench: MISSING pytcp: %s" % error, flush=True)
+    try:
+        for name, spin in (("c-reflector", 0), ("c-reflector-spin", 1)):
+            command = "%s 3 %d" % (shlex.quote(compiled("reflect")), spin)
+            modes = ["udpecho", "udpecho-spin", "icmp"]
+            found.append({"name": name, "cmd": command, "fd": True, "modes": modes})
+    except Missing as error:
+        print("bench: MISSING reflector: %s" % error, flush=True)
     return found

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+import micropython
 from micropython import heap_lock, heap_unlock
 
 sys.path.insert(1, (sys.path[0] or ".") + "/../../..")
@@ -42,6 +43,7 @@ _DEFAULTS = {
     "spin": 0,
 }
 _MOST = 1 << 29
+_LOOKS = 16  # how often to poll before the clock is read and a signal is heard
 
 _HINTS = {  # errno of an open that failed -> what to do
     1: "be root, or in a namespace of your own: tools/netlab.py shell",
@@ -234,6 +236,16 @@ def interface(device, address, options, **more):
         options.wrong(str(e))
 
 
+@micropython.native
+def look(poll, ticks, sockets, budget, times):
+    """poll() up to `times` times, until sockets changed; those that did."""
+    for _ in range(times):
+        changed = poll(ticks(), sockets, budget)
+        if changed:
+            break
+    return changed
+
+
 def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     """Drives the stack: `socket.service()` of every socket that changed, until `until()`.
 
@@ -252,12 +264,13 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     clock = time.ticks_us
     counters = iface.counters
     frames = counters[0]
+    times = _LOOKS if spin else 1  # to poll is the cheapest way to look
     since = clock()
     while until is None or not until():
         if lock:
             heap_lock()
         try:
-            changed = poll(ticks(), sockets, budget)
+            changed = look(poll, ticks, sockets, budget, times)
         finally:
             if lock:
                 heap_unlock()
@@ -271,7 +284,7 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
             finally:
                 if lock:
                     heap_unlock()
-        if spin:  # a poll is the cheapest way to look
+        if spin:
             if counters[0] != frames:
                 frames = counters[0]
                 since = clock()

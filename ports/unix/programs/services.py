@@ -12,6 +12,8 @@ import hashlib
 
 import micropython
 
+import smolmp.socket.udp_express  # noqa: F401
+
 BUFFER = bytearray(65536)
 VIEW = memoryview(BUFFER)
 
@@ -50,9 +52,11 @@ class Service:
     def __init__(self, socket):
         self.socket = socket
         self.begun = False
-        socket.service = self.run
-        self.recv_into, self.send = socket.recv_into, socket.send  # bound once
+        # Bound once: to look a method up costs several times what an attribute does.
+        self.serve = self.serve  # type: ignore[method-assign]
+        self.recv_into, self.send = socket.recv_into, socket.send
         self.send_queue = socket.send_queue
+        socket.service = self.run
 
     @micropython.native
     def run(self):
@@ -115,21 +119,26 @@ class Echo(Service):
 
     turn = None  # turn(n): what came stands in BUFFER[:n]; to be changed in place
 
+    def __init__(self, socket):
+        super().__init__(socket)
+        most = len(socket.tx_buffer)
+        self.parts = (self.recv_into, self.send, self.send_queue, self.turn, most, BUFFER)
+
     @micropython.native
     def serve(self):
-        socket = self.socket
+        recv_into, send, queued, turn, most, buffer = self.parts
         while True:
-            room = len(socket.tx_buffer) - self.send_queue()
+            room = most - queued()
             if not room:
                 return False
-            n = self.recv_into(BUFFER, room)
+            n = recv_into(buffer, room)
             if not n:
                 break
-            if self.turn:
-                self.turn(n)
-            self.send(BUFFER, 0, n)
+            if turn:
+                turn(n)
+            send(buffer, 0, n)
         if n == 0:
-            socket.close()
+            self.socket.close()
         return n is None
 
 
@@ -263,23 +272,25 @@ class UdpEcho:
         self.served = 0
         self.buffer = bytearray(65536)
         socket.service = self.run
-        self.recv_into, self.send = socket.recv_into, socket.send  # bound once
+        # Bound once: to look a method up costs several times what an attribute does.
+        self.parts = (socket.recv_into, socket.send, self.buffer, metadata, turn)
         socket.bind(port)
 
     @micropython.native
     def run(self):
-        recv_into, send = self.recv_into, self.send
-        buffer, meta = self.buffer, self.meta
+        recv_into, send, buffer, meta, turn = self.parts
         n = self.waiting
         while True:
             if n < 0:
                 n = recv_into(buffer, meta)
                 if n is None:
                     return
-                if self.turn:
-                    self.turn(buffer, n)
+                if turn:
+                    turn(buffer, n)
             if send(buffer, n, meta) is None:
                 self.waiting = n
                 return
             self.served += 1
-            self.waiting = n = -1
+            if self.waiting >= 0:
+                self.waiting = -1
+            n = -1

@@ -11,7 +11,6 @@ from smolmp.socket.tcp import closing, recovery, states, timers
 from smolmp.socket.tcp.congestion import cubic
 from smolmp.socket.tcp.kernels import advance, note_timestamp, note_window
 from smolmp.socket.tcp.replies import challenge
-from smolmp.socket.tcp.scoreboard import acked
 from smolmp.socket.tcp.steps import settle
 from smolmp.socket.tcp.timestamps import measure
 
@@ -32,8 +31,6 @@ _T_RETRANSMIT = const(36)
 _T_PERSIST = const(39)
 _T_CLOSE = const(40)
 _BACKOFF = const(45)
-_RTT_AT = const(46)
-_RTT_MARK = const(47)
 _DUPACKS = const(48)
 _RECOVER = const(49)
 _UNACKED = const(50)
@@ -58,6 +55,9 @@ _B_PROBE_END = const(13)  # see recovery.py
 _FLAG_SACK = const(2)
 _LEFT = const(1)  # of settle()
 _MORE = const(2)
+_BACKED = const(4)
+_ASK_CUBIC = const(8)
+_ASK_RECOVERY = const(16)
 _OPT_SACKS = const(8)
 _OPT_TIMESTAMPS = const(16)
 
@@ -108,35 +108,35 @@ def acknowledged(socket, iface, n):
     """SND.UNA moves up by n > 0 acknowledged octets (and the FIN behind the last of them)."""
     w = socket.w
     now = iface.now
-    board = socket.board
     fin = n > w[_TX + 2]
     if w[_RECOVER] and w[_FLAGS] & _FLAG_TIMESTAMPS:
         measure(socket, iface, n)
-    elif w[_RTT_AT] >= 0:
-        if n >= w[_RTT_MARK]:
-            timers.sample(socket, now)
-        else:
-            w[_RTT_MARK] -= n
     if fin:
         advance(w, _OUT_BASE, 1)  # a FIN is no octet
-    what = settle(w, n, now)
-    if w[_BACKOFF]:
-        w[_BACKOFF] = 0
-        timers.compute_rto(socket)
-    more = acked(w, board, n, now)
-    if what & _LEFT:
-        recovery.arm(socket, now)  # RFC 6298 5.3
-    if more == 1:
-        cubic(w, n, now)
-        w[_LIMIT] = w[_CWND]
-    if more == 2 or iface.rec[_OPTIONS] & _OPT_SACKS:
-        recovery.update(socket, iface, n, False)
-    sockets = socket.sockets
-    set_bit(sockets.changes, socket.slot)
-    if what & _MORE:
-        set_bit(sockets.marks, socket.slot)
+    follow(socket, iface, n, settle(w, socket.board, n, now, socket.rto_min))
     if fin:
         _fin_acknowledged(socket, iface)
+
+
+@micropython.native
+def follow(socket, iface, n, what):
+    """SND.UNA moved up by n: do what settle() says that is left to do, and what is always."""
+    sockets = socket.sockets
+    set_bit(sockets.changes, socket.slot)
+    if what:
+        w = socket.w
+        now = iface.now
+        if what & _BACKED:
+            timers.compute_rto(socket)
+        if what & _LEFT:
+            recovery.arm(socket, now)  # RFC 6298 5.3
+        if what & _ASK_CUBIC:
+            cubic(w, n, now)
+            w[_LIMIT] = w[_CWND]
+    if what & _ASK_RECOVERY or iface.rec[_OPTIONS] & _OPT_SACKS:
+        recovery.update(socket, iface, n, False)
+    if what & _MORE:
+        set_bit(sockets.marks, socket.slot)
 
 
 def _fin_acknowledged(socket, iface):

@@ -144,8 +144,10 @@ class Connection:
 
     def attached(self):
         """The socket came into a set: a listener becomes reachable."""
-        if self.sockets.express is None:
-            self.sockets.express = Express()
+        sockets = self.sockets
+        if sockets.express is None:
+            sockets.express = Express()
+        sockets.dispatchers[self.slot] = transmit.dispatcher(self)
         if self.w[_STATE] == _LISTEN:
             self.sockets.bind(self.slot, self.w)
 

@@ -8,7 +8,7 @@ prediction (RFC 1323's appendix told it first), but before the headers are taken
 
 The lane only takes what the long way would treat the same; anything else it leaves untouched in
 iface.rx for the long way. What the segments it took ask for (SND.UNA's advance, an ACK, the
-program to be told) is done once, when the batch ends: `Express.finish`. So a batch costs one ACK.
+program to be told) is done once, when the batch ends: `finish`. So a batch costs one ACK.
 The template is forgotten once a second, so that the long way refreshes the neighbour.
 """
 
@@ -17,11 +17,11 @@ from array import array
 import micropython
 from micropython import const
 
-from smolmp.counters import count_many
 from smolmp.socket.set import set_bit
-from smolmp.socket.tcp.acknowledge import acknowledged
-from smolmp.socket.tcp.receive import schedule_ack
+from smolmp.socket.tcp.acknowledge import follow
+from smolmp.socket.tcp.receive import owe, schedule_ack
 from smolmp.socket.tcp.statistics import lap
+from smolmp.socket.tcp.steps import settle
 from smolmp.storage.kernels import ring_write_sum
 
 _OPTIONS = const(29)
@@ -39,6 +39,7 @@ _SND_SCALE = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _T_PERSIST = const(39)
+_T_SET = const(41)
 _RECOVER = const(49)
 _UNACKED = const(50)
 _HEARD = const(51)
@@ -57,6 +58,16 @@ _MEDIUM_ETHERNET = const(1)
 _E_ETHER = const(10)  # behind the template, the frame's first ten words
 _E_ACKED = const(11)  # SEG.ACK - SND.UNA of the batch so far
 _E_WORDS = const(12)
+
+_K_SOCKET = const(0)  # of Express.kit
+_K_BLOCK = const(1)
+_K_RING = const(2)
+_K_INWARD = const(3)
+_K_SECOND = const(4)
+_K_BOARD = const(5)
+_K_CHANGES = const(6)
+_K_MARKS = const(7)
+_K_SLOT = const(8)
 
 _TAKEN = const(1)
 _GREW = const(2)
@@ -230,56 +241,80 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
     return s
 
 
+@micropython.viper
+def wind_up(words: ptr32, counters: ptr32, taken: int) -> int:
+    """Count the `taken` segments of a batch. By how much SND.UNA is to be moved."""
+    counters[_COUNT_RX_FRAMES] = counters[_COUNT_RX_FRAMES] + taken
+    counters[_COUNT_TCP_IN] = counters[_COUNT_TCP_IN] + taken
+    n = words[_E_ACKED]
+    words[_E_ACKED] = 0
+    return n
+
+
 class Express:
-    """The lane of one SocketSet: the connection it is set for, and what the batch did."""
+    """The lane of one SocketSet: the connection it is set for, and what the batch did.
+
+    While it is set it stands in sockets.lane, and the interface receives through drain().
+    """
 
     def __init__(self):
         self.words = array("i", bytes(4 * _E_WORDS))
-        self.socket = None
-        self.iface = None
-        self.seconds = 0
+        # The socket, its control block and receive ring, the interface's tuple and second, what
+        # finish() needs: all comes with one look-up.
+        self.kit: list = [None] * 9
         self.taken = 0
+        self.drain = _drain_of(self)
+        self.finish = finish
 
     def arm(self, iface, socket):
         """The segment in iface.rx, for `socket`, went the long way: the next ones may be alike."""
         w = socket.w
+        sockets = socket.sockets
         if w[_STATE] != _ESTABLISHED or socket.assembler_used or w[_FLAGS] & _FLAG_DEAF:
-            self.socket = None
-        elif iface.rx[_RX_NET] == _LEAST_IPV4:
-            self.socket = socket
-            self.iface = iface
-            self.words[_E_ETHER] = iface.device.medium == _MEDIUM_ETHERNET
+            self.forget(self.kit[_K_SOCKET])
+        elif iface.rx[_RX_NET] == _LEAST_IPV4 and not sockets.raw:
+            kit = self.kit
+            if kit[_K_SOCKET] is not socket:
+                if kit[_K_SOCKET] is not None:
+                    lap(kit[_K_BLOCK])
+                kit[_K_SOCKET] = socket
+                kit[_K_BLOCK] = w
+                kit[_K_RING] = socket.rx_buffer
+                kit[_K_BOARD] = socket.board
+                kit[_K_CHANGES] = sockets.changes
+                kit[_K_MARKS] = sockets.marks
+                kit[_K_SLOT] = socket.slot
+            kit[_K_INWARD] = iface.inward
+            kit[_K_SECOND] = iface.seconds
+            self.words[_E_ETHER] = iface.medium == _MEDIUM_ETHERNET
             remember(self.words, iface.rx)
+            sockets.lane = self
 
     def forget(self, socket):
         """`socket` begins or ends a connection."""
-        if socket is self.socket:
-            self.socket = None
+        kit = self.kit
+        if socket is kit[_K_SOCKET] and socket is not None:
+            lap(kit[_K_BLOCK])
+            if socket.sockets.lane is self:
+                socket.sockets.lane = None
+            kit[_K_SOCKET] = None
 
+
+def _drain_of(express):
+    # What it works with are defaults: a closure of more than 5 would be called by way of the heap.
     @micropython.native
-    def drain(self, iface, budget):
+    def drain(iface, budget, express=express, kit=express.kit, words=express.words, take=lane):
         """Receive until nothing waits, `budget` frames are taken, or one is for the long way.
 
         Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
         """
-        view = iface.view
-        socket = self.socket
-        self.taken = 0
-        if socket is None or iface is not self.iface or iface.seconds != self.seconds:
-            if socket is not None:
-                lap(socket.w)
-            self.socket = None
-            self.seconds = iface.seconds
-            return iface.device.recv(view)
-        if socket.sockets.raw:
-            return iface.device.recv(view)
-        recv = iface.recv
-        take = lane  # a local name is not searched for
-        words = self.words
-        block = socket.w
-        ring = socket.rx_buffer
-        rx = iface.rx
-        size = iface.view_size
+        socket, block, ring, known, second, board, changes, marks, slot = kit
+        inward = iface.inward
+        rx, rec, mac, counters, recv, view, ether, size = inward
+        express.taken = 0
+        if inward is not known or iface.seconds != second:
+            express.forget(socket)
+            return recv(view)
         now = iface.now
         flags = 0
         taken = 0
@@ -295,26 +330,32 @@ class Express:
             taken += 1
             n = 0
         if taken:
-            self.taken = taken
-            self.finish(iface, socket, flags)
+            express.taken = taken
+            express.finish(express, iface, socket, flags)
         return n
 
-    @micropython.native
-    def finish(self, iface, socket, flags):
-        """What the segments of the batch ask for, once."""
-        words = self.words
-        counters = iface.counters
-        taken = self.taken
-        count_many(counters, _COUNT_RX_FRAMES, taken)
-        count_many(counters, _COUNT_TCP_IN, taken)
-        n = words[_E_ACKED]
-        if n:
-            words[_E_ACKED] = 0
+    return drain
+
+
+@micropython.native
+def finish(express, iface, socket, flags):
+    """What the segments of the batch ask for, once."""
+    n = wind_up(express.words, iface.counters, express.taken)
+    socket, block, ring, known, second, board, changes, marks, slot = express.kit
+    if n:
+        what = settle(block, board, n, iface.now, socket.rto_min)
+        if what:
             iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
-            acknowledged(socket, iface, n)
-        sockets = socket.sockets
-        if flags & _GREW:
-            set_bit(sockets.marks, socket.slot)
-        if flags & _TEXT:
-            set_bit(sockets.changes, socket.slot)
-            schedule_ack(socket, iface)
+            follow(socket, iface, n, what)
+        elif not flags & _TEXT:
+            set_bit(changes, slot)
+    if flags & _GREW:
+        set_bit(marks, slot)
+    if flags & _TEXT:
+        set_bit(changes, slot)
+        code = owe(block, iface.now, socket.ack_delay)
+        if code:
+            if code < 0:
+                schedule_ack(socket, iface)
+            else:
+                socket.sockets.deadline(slot, block[_T_SET])

@@ -36,6 +36,7 @@ _MSS_OUT = const(29)
 _FLAGS = const(32)
 _T_ACK = const(37)
 _T_CLOSE = const(40)
+_T_SET = const(41)
 _UNACKED = const(50)
 _RTO = const(44)
 _FIN_AT = const(53)
@@ -45,6 +46,7 @@ _QUICK = const(85)  # full segments that are still acknowledged one by one
 _TEXT_AT = const(86)  # when a full segment last came
 _ECN = const(88)
 _WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
 
 _LISTEN = const(1)
 _SYN_SENT = const(2)
@@ -296,6 +298,11 @@ def schedule_ack(socket, iface):
     sender's window grows by ACKs. Small ones are not: an answer of the program is to take theirs.
     """
     w = socket.w
+    code = owe(w, iface.now, socket.ack_delay)
+    if code == 1:
+        socket.sockets.deadline(socket.slot, w[_T_SET])
+    if code >= 0:
+        return
     n = w[_UNACKED]
     if n >= w[_MSS_OUT]:
         now = iface.now
@@ -310,6 +317,24 @@ def schedule_ack(socket, iface):
         socket.sockets.mark(socket.slot)
     elif n and w[_T_ACK] < 0:
         timers.arm(socket, _T_ACK, iface.now, socket.ack_delay)
+
+
+@micropython.viper
+def owe(block, now: int, delay: int) -> int:
+    """Less than a full segment is to be acknowledged in `delay` ms: timers.arm(), made plain.
+    0: done; 1: and the set is to be told of w[_T_SET]; -1: there is more to it than that."""
+    w = ptr32(block)
+    if delay == 0 or w[_UNACKED] >= w[_MSS_OUT] or w[_FLAGS] & _FLAG_ACK_NOW:
+        return -1
+    if w[_UNACKED] == 0 or not ((w[_T_ACK] >> 31) & 1):
+        return 0
+    t = (now + delay) & _WRAP
+    w[_T_ACK] = t
+    known = w[_T_SET]
+    if not ((known >> 31) & 1) and ((known - t) & _WRAP >= _HALF or known == t):
+        return 0
+    w[_T_SET] = t
+    return 1
 
 
 def _fin_arrives(socket, iface):

@@ -9,12 +9,11 @@ import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.set import set_bit
 from smolmp.socket.tcp import ecn, states, transmit
 from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR, stop_reading
 from smolmp.socket.tcp.connection import Connection
 from smolmp.socket.tcp.numbers import outrun, port_offset
-from smolmp.storage.kernels import ring_discard, ring_read, ring_write
+from smolmp.socket.tcp.steps import pull, push
 
 _PROTO = const(1)
 _FAMILY = const(0)
@@ -141,19 +140,13 @@ class Socket(Connection):
         state = w[_STATE]
         if state != _ESTABLISHED and state != _CLOSE_WAIT:
             return self._cannot_send(state)
+        size = len(data)
         if n < 0:
-            n = len(data) - start
-        if start < 0 or n < 0 or start + n > len(data):
+            n = size - start
+        if start < 0 or n < 0 or start + n > size:
             raise ValueError("start, n")
-        used = w[_TX + 2]
-        if used == 0:
-            w[_TX + 1] = 0  # an empty ring begins at its aligned front
-        if used == w[_TX]:
-            return None if n else 0
-        n = ring_write(self.tx_buffer, w, _TX, 0, data, start, n)
-        w[_TX + 2] = used + n
-        set_bit(self.sockets.marks, self.slot)
-        return n
+        sent = push(w, self.tx_buffer, data, start, n, self.sockets.marks, self.slot)
+        return sent if sent or not n else None
 
     def recv(self, n: int = 1024):
         """Up to n octets as bytes, b"" at the end of the stream, None when nothing is there yet.
@@ -182,13 +175,14 @@ class Socket(Connection):
         room = len(buf)
         if n < 0 or n > room:
             n = room
-        n = ring_read(self.rx_buffer, w, _RX, 0, buf, 0, n)
-        ring_discard(w, _RX, n)
-        if not w[_RX + 2] and not self.assembler_used:
-            w[_RX + 1] = 0
-        if transmit.window_update_due(w):
+        n = pull(w, self.rx_buffer, buf, n, 1 if self.assembler_used else 0)
+        return n if n >= 0 else self._emptied(n)
+
+    def _emptied(self, n):
+        """pull() said n: the window may have grown enough to tell the peer."""
+        if transmit.window_update_due(self.w):
             self.sockets.mark(self.slot)
-        return n
+        return -1 - n
 
     @micropython.native
     def discard(self, n: int = -1):
@@ -198,12 +192,8 @@ class Socket(Connection):
             return self._nothing_to_read(0)
         if n < 0:
             n = w[_RX + 2]
-        n = ring_discard(w, _RX, n)
-        if not w[_RX + 2] and not self.assembler_used:
-            w[_RX + 1] = 0
-        if transmit.window_update_due(w):
-            self.sockets.mark(self.slot)
-        return n
+        n = pull(w, self.rx_buffer, self.rx_buffer, n, 5 if self.assembler_used else 4)
+        return n if n >= 0 else self._emptied(n)
 
     @micropython.native
     def peek_into(self, buf, n: int = -1):
@@ -214,7 +204,7 @@ class Socket(Connection):
         room = len(buf)
         if n < 0 or n > room:
             n = room
-        return ring_read(self.rx_buffer, w, _RX, 0, buf, 0, n)
+        return pull(w, self.rx_buffer, buf, n, 2)
 
     def close(self):
         """Send no more: a FIN follows what is queued. Receiving goes on until the peer's FIN.

@@ -9,13 +9,17 @@ import micropython
 from micropython import const
 
 from smolmp.socket.tcp.kernels import announce, emit, put_timestamps
-from smolmp.storage.kernels import ring_read_sum
+from smolmp.socket.tcp.scoreboard import acked
+from smolmp.socket.tcp.scoreboard import sent as sent_on
+from smolmp.storage.kernels import ring_read, ring_read_sum, ring_write
 
 _STATE = const(14)
 _SND_UNA = const(15)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
 _SND_WND = const(19)
+_RCV_ADV = const(22)
+_RX = const(23)
 _TX = const(26)
 _TX_READ_AT = const(27)
 _TX_LENGTH = const(28)
@@ -66,29 +70,44 @@ _PSH_ACK = const(24)
 _TX_DATA = const(64)
 _FEW = const(64)
 
+_B_COUNT = const(1)
 _B_SACKED = const(8)
 _B_TIMER = const(12)
 _B_PROBE_END = const(13)
+_B_SIZE = const(24)
 _TIMER_PROBE = const(1)
 _PTO_ALONE = const(200)  # WCDelAckT: a single segment's ACK may be delayed (RFC 8985 7.2)
 
 _RTO_MAX = const(60000)  # RFC 6298 2.5
+_LONGEST = const(0xFFFFFF)  # of a round trip, as of any timer: see timers.py
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
 _LEFT = const(1)  # settle(): something is still in flight
 _MORE = const(2)  # and something waits to be sent
+_BACKED = const(4)  # RTO was backed off: it is to be computed anew
+_ASKED = const(3)  # how far acked()'s answer is shifted to the left
 _AGAIN = const(1)  # depart(): it had been sent before
 _RESTART = const(2)  # the first of a flight after an idle time
 _SHUT = const(4)  # a probe of a shut window
-_GUARD = const(8)  # the retransmission timer is to be started
+_GUARD = const(8)  # the retransmission timer was started
+_TELL = const(16)  # and the set does not know of so early a deadline
 
 
 @micropython.viper
-def settle(block, n: int, now: int) -> int:
+def settle(block, board, n: int, now: int, rto_min: int) -> int:
     """SND.UNA moves up by n > 0 acknowledged octets, the FIN among them if n is more than the
-    transmit ring holds. A set of _LEFT and _MORE. Measures and guards nothing."""
+    transmit ring holds; the round trip that ends is taken (RFC 6298 2). A set of _LEFT, _MORE and
+    _BACKED, and acked()'s answer above them. Guards nothing."""
     w = ptr32(block)
+    if not ((w[_RTT_AT] >> 31) & 1) and not (w[_RECOVER] != 0 and w[_FLAGS] & _FLAG_TIMESTAMPS):
+        if n >= w[_RTT_MARK]:
+            gone = (now - w[_RTT_AT]) & _WRAP
+            w[_RTT_AT] = -1
+            if gone < _HALF:
+                smooth(block, gone, 1, rto_min)
+        else:
+            w[_RTT_MARK] = w[_RTT_MARK] - n
     queued = w[_TX_LENGTH]
     gone = n
     if gone > queued:
@@ -132,14 +151,24 @@ def settle(block, n: int, now: int) -> int:
             w[_T_PERSIST] = -1  # nothing waits for the window any more
     if waits or w[_FLAGS] & _FLAG_RESEND:
         code |= _MORE
-    return code
+    if w[_BACKOFF] != 0:
+        w[_BACKOFF] = 0
+        code |= _BACKED
+    return code | int(acked(block, board, n, now)) << _ASKED
 
 
 @micropython.viper
-def depart(block, position: int, end: int, now: int) -> int:
-    """Positions [position, end) left: SND.NXT and SND.MAX move, the round trip is timed (RFC 6298
-    3). A set of _AGAIN, _RESTART, _SHUT and _GUARD."""
+def depart(block, board, position: int, end: int, now: int) -> int:
+    """Positions [position, end) left; position -1: all that was queued, as whole() made it.
+
+    SND.NXT and SND.MAX move, the scoreboard knows, the round trip is timed (RFC 6298 3) and the
+    retransmission timer runs (5.1). A set of _AGAIN, _RESTART, _SHUT, _GUARD and _TELL.
+    """
     w = ptr32(block)
+    if (position >> 30) & 1:
+        position = w[_SND_NXT]
+        end = w[_TX_LENGTH]
+        w[_SMALL] = end
     flags = w[_FLAGS]
     w[_FLAGS] = flags & (_FLAGS_GONE ^ -1)
     w[_T_ACK] = -1
@@ -169,8 +198,20 @@ def depart(block, position: int, end: int, now: int) -> int:
         w[_T_PERSIST] = -1
     if end > w[_SND_NXT]:
         w[_SND_NXT] = end
+    if w[_STATE] >= _ESTABLISHED:
+        b = ptr32(board)
+        if b[_B_COUNT] == 0 and w[_RECOVER] == 0:  # as sent() does it when nothing was in flight
+            w[_LAST_SENT] = now
+            b[_B_COUNT] = 1
+            b[_B_SIZE] = end
+            b[_B_SIZE + 1] = now
+            b[_B_SIZE + 2] = 0
+        else:
+            sent_on(block, board, position, end, now)
     if (w[_T_RETRANSMIT] >> 31) & 1 or code & _AGAIN and position == 0:
         code |= _GUARD
+        if not ((int(aim(block, board, now)) >> 30) & 1):
+            code |= _TELL
     return code
 
 
@@ -204,9 +245,16 @@ def aim(block, board, now: int) -> int:
 
 @micropython.viper
 def smooth(block, rtt: int, samples: int, rto_min: int):
-    """SRTT, RTTVAR and RTO after a round trip of `rtt` ms, one of `samples` in a round trip
-    (RFC 6298 2.2 to 2.5). What a division leaves waits for the next sample."""
+    """SRTT, RTTVAR and RTO after a round trip of `rtt` ms, one of `samples` (1 to 1023) in a round
+    trip (RFC 6298 2.2 to 2.5).
+
+    SRTT is kept in 1/8 ms, RTTVAR in 1/4; what a division leaves waits for the next sample.
+    """
     w = ptr32(block)
+    if rtt == 0:
+        rtt = 1  # the clock's grain
+    elif rtt > _LONGEST:
+        rtt = _LONGEST
     srtt = w[_SRTT]
     if srtt == 0:
         srtt = rtt << 3
@@ -235,6 +283,73 @@ def smooth(block, rtt: int, samples: int, rto_min: int):
         rto = _RTO_MAX
     if srtt != 0:
         w[_RTO] = rto
+
+
+@micropython.viper
+def pull(block, ring, buf, n: int, how: int) -> int:
+    """The first n >= 0 octets of the receive ring, or as many as there are, go to buf, which has
+    room for them. how: 1 there are holes behind the ring's end; 2 they stay; 4 nobody wants them.
+
+    How many; less 1 and negative, if that may be reason to announce a larger window.
+    """
+    w = ptr32(block)
+    held = w[_RX + 2]
+    if n > held:
+        n = held
+    at = w[_RX + 1]
+    if how & 4 == 0:
+        if n <= _FEW and at + n <= w[_RX]:
+            s = ptr8(int(ptr8(ring)) + at)
+            d = ptr8(buf)
+            i = 0
+            while i < n:
+                d[i] = s[i]
+                i += 1
+        else:
+            ring_read(ring, block, _RX, 0, buf, 0, n)
+    if how & 2:
+        return n
+    at += n
+    if at >= w[_RX]:
+        at -= w[_RX]
+    held -= n
+    if held == 0 and how & 1 == 0:
+        at = 0  # an empty ring begins at its aligned front
+    w[_RX + 1] = at
+    w[_RX + 2] = held
+    growth = w[_RX] - held - w[_RCV_ADV]
+    if growth >= w[_RX] >> 1 or growth >= w[_MSS_OUT] << 1:
+        return -1 - n
+    return n
+
+
+@micropython.viper
+def push(block, ring, data, start: int, n: int, marks: ptr32, slot: int) -> int:
+    """Queue data[start:start + n], inside data, or as much as fits: how much. Marks the slot."""
+    w = ptr32(block)
+    used = w[_TX_LENGTH]
+    if used == 0:
+        w[_TX_READ_AT] = 0
+    if n > w[_TX] - used:
+        n = w[_TX] - used
+    if n <= 0:
+        return 0
+    at = w[_TX_READ_AT] + used
+    if at >= w[_TX]:
+        at -= w[_TX]
+    if n <= _FEW and at + n <= w[_TX]:
+        s = ptr8(int(ptr8(data)) + start)
+        d = ptr8(int(ptr8(ring)) + at)
+        i = 0
+        while i < n:
+            d[i] = s[i]
+            i += 1
+    else:
+        ring_write(ring, block, _TX, 0, data, start, n)
+    w[_TX_LENGTH] = used + n
+    i = slot >> 5
+    marks[i] = marks[i] | (1 << (slot & 31))
+    return n
 
 
 @micropython.viper

@@ -106,14 +106,7 @@ def sample(socket, now):
 
 @micropython.native
 def measured(socket, rtt, samples):
-    """Take a round trip of `rtt` ms (< 2**29), one of `samples` (1 to 1023) in a round trip.
-
-    SRTT is kept in 1/8 ms, RTTVAR in 1/4; what a division leaves waits for the next sample.
-    """
-    if rtt == 0:
-        rtt = 1  # the clock's grain
-    elif rtt > _LONGEST:
-        rtt = _LONGEST
+    """Take a round trip of `rtt` ms (< 2**29), one of `samples` (1 to 1023) in a round trip."""
     smooth(socket.w, rtt, samples, socket.rto_min)
 
 

@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
-from smolmp.socket.tcp import closing, ecn, recovery, scoreboard, timers, user_timeout
+from smolmp.socket.tcp import closing, ecn, recovery, timers, user_timeout
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.socket.tcp.steps import depart, whole
@@ -31,6 +31,7 @@ _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_ACK = const(37)
 _T_PERSIST = const(39)
+_T_SET = const(41)
 _RTT_AT = const(46)
 _RTT_MARK = const(47)
 _UNACKED = const(50)
@@ -90,26 +91,51 @@ _AGAIN = const(1)  # of depart()
 _RESTART = const(2)
 _SHUT = const(4)
 _GUARD = const(8)
+_TELL = const(16)
+_SELDOM = const(1 | 2 | 16)
 
+_HINTED = const(-2)  # of ipv4.emit(): to the neighbour that the last packet went to
+
+_COUNT_TX_FRAMES = const(1)
+_COUNT_TX_BUSY = const(2)
 _COUNT_TCP_OUT = const(33)
 _COUNT_TCP_RETRANSMITTED = const(34)
 _COUNT_TCP_RESETS_OUT = const(36)
+
+
+def dispatcher(socket):
+    """What the set calls to have `socket` send. Most often that is all that is queued, to the
+    neighbour that the last packet went to: then headers and text are two kernels' work."""
+
+    @micropython.native
+    def short(iface, socket=socket, w=socket.w, ring=socket.tx_buffer, board=socket.board):
+        tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = iface.outward
+        now = iface.now
+        end = whole(tx, w, ring, now)
+        if not end:
+            return dispatch(socket, iface)
+        if emit_packet(tx, w, end, neighbors, _HINTED, mac, now):
+            if not transmit(tx, start, end):
+                count(counters, _COUNT_TX_BUSY)
+                return _BUSY
+            count(counters, _COUNT_TX_FRAMES)
+        else:
+            code = iface.send(w, end)
+            if code != _SENT and code > _UNREACHABLE:
+                return code
+        count(counters, _COUNT_TCP_OUT)
+        what = depart(w, board, -1, 0, now)
+        if what & _SELDOM or socket.timeout or socket.agreed_timeout:
+            _departed(socket, iface, what)
+        return _LAST
+
+    return short
 
 
 @micropython.native
 def dispatch(socket, iface):
     """Send the next segment of `socket`, if it has one to send. Returns an egress code."""
     w = socket.w
-    end = whole(iface.tx, w, socket.tx_buffer, iface.now)
-    if end:
-        code = _send(iface, w, end)
-        if code == _SENT:
-            position = w[_SND_NXT]
-            end = w[_TX + 2]
-            w[_SMALL] = end
-            _sent(socket, iface, position, end)
-            return _LAST
-        return code
     state = w[_STATE]
     flags = w[_FLAGS]
     if state < _ESTABLISHED:
@@ -351,22 +377,21 @@ def _send_data(socket, iface, position, n):
 @micropython.native
 def _sent(socket, iface, position, end):
     """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
-    w = socket.w
-    now = iface.now
-    what = depart(w, position, end, now)
-    if what & _AGAIN:
-        count(iface.counters, _COUNT_TCP_RETRANSMITTED)
-    elif what & _RESTART:
-        recovery.restart(socket)
-    if what & _SHUT:
-        timers.guard(socket, now)
-        return
-    if w[_STATE] >= _ESTABLISHED:
-        scoreboard.sent(w, socket.board, position, end, now)
-    if what & _GUARD:
-        recovery.arm(socket, now)
-        if socket.timeout or socket.agreed_timeout:
-            timers.guard(socket, now)
+    _departed(socket, iface, depart(socket.w, socket.board, position, end, iface.now))
+
+
+@micropython.native
+def _departed(socket, iface, what):
+    """What depart() says is left to do."""
+    if what & _SELDOM:
+        if what & _AGAIN:
+            count(iface.counters, _COUNT_TCP_RETRANSMITTED)
+        elif what & _RESTART:
+            recovery.restart(socket)
+        if what & _TELL:
+            socket.sockets.deadline(socket.slot, socket.w[_T_SET])
+    if what & (_SHUT | _GUARD) and (socket.timeout or socket.agreed_timeout):
+        timers.guard(socket, iface.now)
 
 
 def put_syn_options(frame, w, offered, mss, scale):

@@ -499,7 +499,7 @@ def test_emit_is_what_the_wire_says():
     words[13] = 0xB8
     net.meet()
     index = 0
-    emit(net.iface.tx, words, 64 + 1480, net.iface.neighbors.words, index, net.iface.mac)
+    emit(net.iface.tx, words, 64 + 1480, net.iface.neighbors.words, index, net.iface.mac, 0)
     header = bytearray(20)
     wire.emit(header, 0, words, 1480, 0, 0x4000)
     assert net.iface.tx[44:64] == header

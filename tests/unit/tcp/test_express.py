@@ -27,7 +27,7 @@ def as_linux(packet):
 
 def no_lane(sockets):
     """From now on every segment goes the long way."""
-    sockets.express.socket = None
+    sockets.express.forget(sockets.express.kit[0])
     sockets.express.arm = lambda iface, socket: None
 
 
@@ -37,9 +37,9 @@ def taken(peer):
     lane = peer.sockets.express
     finish = lane.finish
 
-    def counting(iface, socket, flags):
+    def counting(lane, iface, socket, flags):
         counts.append(lane.taken)
-        finish(iface, socket, flags)
+        finish(lane, iface, socket, flags)
 
     lane.finish = counting
     return counts
@@ -196,9 +196,9 @@ def test_what_it_does_not_own_it_forgets():
     s = p.established()
     p.send("A", 1, 1, b"arm")
     lane = p.sockets.express
-    assert lane.socket is s
+    assert lane.kit[0] is s
     p.sockets.remove(s)
-    assert lane.socket is None
+    assert lane.kit[0] is None
     p.drain()
     p.send("A", 4, 1, b"nobody's")
     assert p.take().flags == "R"
