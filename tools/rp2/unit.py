@@ -24,6 +24,7 @@ SECONDS = 3600  # simulated, a file's; the harness has its own limits for each f
 
 def compiled(source, name, options=()):
     """The octets of `source` compiled, kept in build/rp2/mpy until it changes."""
+    source = Path(source)
     out = (pico.BUILD / "mpy" / name).with_suffix(".mpy")
     if not out.exists() or out.stat().st_mtime <= source.stat().st_mtime:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -34,12 +35,13 @@ def compiled(source, name, options=()):
     return out.read_bytes()
 
 
-def smolmp(root):
-    """{name on the flash: octets} of all of smolmp, as a board gets it: without line numbers."""
+def sources(folder, name):
+    """{name on the flash: octets} of all Python in `folder`, to be imported as `name` (dots are
+    slashes), compiled as a board gets it: without line numbers."""
     found = {}
-    for source in sorted((root / "smolmp").rglob("*.py")):
-        name = source.relative_to(root).as_posix()
-        found["lib/" + name[:-3] + ".mpy"] = compiled(source, name, ("-O3",))
+    for source in sorted(Path(folder).rglob("*.py")):
+        path = f"{name}/{source.relative_to(folder).as_posix()}"
+        found[f"lib/{path[:-3]}.mpy"] = compiled(source, path, ("-O3",))
     return found
 
 
@@ -69,7 +71,7 @@ def run(kind, root, test, functions):
     files = helpers(root, test)
     firmware, path = pico.FROZEN, (".frozen", "/")
     if kind == "stock":
-        files.update(smolmp(root))
+        files.update(sources(root / "smolmp", "smolmp"))
         firmware, path = pico.STOCK, (".frozen", "/", "/lib")
     name = "/" + test.relative_to(root).as_posix()
     board = pico.Pico(firmware, files, output=say)
