@@ -51,7 +51,7 @@ test: setup
 
 # A Pico with smolmp in its firmware, emulated: armv6m, 240 KB of heap, alignment faults.
 test-rp2: setup-rp2
-	@$(VENV)/python -m pytest tests/unit --target rp2 --unit-timeout 600 $(PYTEST)
+	@$(VENV)/python -m pytest tests/unit --target rp2-frozen --unit-timeout 600 $(PYTEST)
 
 # Which lines of smolmp tests/unit reaches, seen through CPython and the shim.
 coverage: setup

@@ -127,33 +127,47 @@ class Shim(Target):
 
 
 class Rp2(Target):
-    """An RP2040, emulated (tools/rp2), with MicroPython's own firmware for the Pico and smolmp
-    frozen into it: armv6m code, 240 KB of heap, faults on unaligned accesses."""
+    """An RP2040, emulated (tools/rp2): MicroPython's own firmware for the Pico, smolmp as .mpy
+    files on its flash. armv6m code, 240 KB of heap, faults on unaligned accesses."""
 
     name = "rp2"
     board = True
-    default = False  # the whole suite takes it a quarter of an hour: `make test-rp2`
+    default = False
+    kind = "stock"
+    firmware = "stock.uf2"
+    frozen = ()  # what is in the firmware
 
     def program(self):
         return REPOSITORY / "build" / "rp2" / "emulator" / "bin" / "python"
 
     def missing(self):
-        firmware = REPOSITORY / "build" / "rp2" / "pico.uf2"
+        firmware = REPOSITORY / "build" / "rp2" / self.firmware
         for file in (self.program(), firmware):
             if not file.exists():
                 return f"no {file}: run `make setup-rp2`"
-        frozen = firmware.stat().st_mtime
-        for source in (REPOSITORY / "smolmp").rglob("*.py"):
-            if source.stat().st_mtime > frozen:
-                return f"{source} is newer than the firmware: run `make setup-rp2`"
+        made = firmware.stat().st_mtime
+        for folder in self.frozen:
+            for source in (REPOSITORY / folder).rglob("*.py"):
+                if source.stat().st_mtime > made:
+                    return f"{source} is newer than the firmware: run `make setup-rp2`"
         return None
 
     def command(self, job):
         script = REPOSITORY / "tools" / "rp2" / "unit.py"
-        return [str(self.program()), str(script), str(job.root), str(job.file), *job.functions]
+        head = [str(self.program()), str(script), self.kind]
+        return [*head, str(job.root), str(job.file), *job.functions]
 
 
-TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2]
+class Rp2Frozen(Rp2):
+    """The same with smolmp frozen into the firmware: more of the heap is left."""
+
+    name = "rp2-frozen"
+    kind = "frozen"
+    firmware = "pico.uf2"
+    frozen = ("smolmp",)
+
+
+TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen]
 
 
 def choose(specifications):

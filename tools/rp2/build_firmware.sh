@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds MicroPython's RPI_PICO (RP2040) firmware with smolmp frozen in, from Debian's own source
-# packages.
+# Builds MicroPython's RPI_PICO (RP2040) firmware from Debian's own source packages, with smolmp
+# frozen in, or as it is.
 #
 #   build_firmware.sh OUT.uf2 WORKDIR
 #
@@ -8,7 +8,9 @@
 # WORKDIR   the sources and the build, kept: a second run freezes anew what changed, in 20 s.
 #
 # Environment:
-#   MANIFEST     the manifest.py to freeze     (default: ports/rp2/manifest.py and MicroPython's own)
+#   FREEZE       the manifest.py to freeze beside MicroPython's own modules, empty: none
+#                                                           (default: ports/rp2/manifest.py)
+#   MANIFEST     a manifest.py to freeze instead of all that
 #   MPY_CROSS    the compiler for what is frozen, 1.28 or newer: older ones destroy the index of
 #                viper's `pointer[index]` on Thumb (micropython issue 18800)
 #   MP_SUITE     Debian suite of MicroPython's source               (default: trixie)
@@ -157,13 +159,14 @@ if [ -n "${MANIFEST:-}" ]; then
     MANIFEST=$(realpath -e -- "$MANIFEST")
 else
     # boards/manifest.py without the four drivers it takes from micropython-lib
-    # (onewire, ds18x20, dht, neopixel), and smolmp.
+    # (onewire, ds18x20, dht, neopixel), and FREEZE.
     MANIFEST=$WORK/manifest.py
     cat > "$MANIFEST" <<PY
 freeze("\$(PORT_DIR)/modules")
 include("\$(MPY_DIR)/extmod/asyncio")
-include("$ROOT/ports/rp2/manifest.py")
 PY
+    FREEZE=${FREEZE-$ROOT/ports/rp2/manifest.py}
+    [ -z "$FREEZE" ] || echo "include(\"$(realpath -e -- "$FREEZE")\")" >> "$MANIFEST"
 fi
 
 ver() { awk -v k="$1" '$2 == k { print $3; exit }' "$MP/py/mpconfig.h"; }

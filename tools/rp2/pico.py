@@ -1,44 +1,51 @@
-"""An RP2040 with stock MicroPython firmware in an emulator: its flash, and running code on it.
+"""An RP2040 with MicroPython firmware in an emulator: its flash, its clock, and code on it.
 
-rp2040py executes the firmware's instructions and counts cycles. What is corrected here and in
-emulator/fastbatch.pyx: the USB host is silent while it has nothing to say (the published one
-keeps the guest busy with empty packets), unaligned accesses fault as on a real Cortex-M0+.
+rp2040py has the chip, emulator/fastbatch.pyx executes its instructions and counts cycles. What is
+corrected here and there: the USB host is silent while it has nothing to say (the published one
+keeps the guest busy with empty packets), unaligned accesses fault as on a real Cortex-M0+, nothing
+asks the wall for the time. So a run is exact: the same files give the same microseconds.
+
+    pico = Pico(files={"main.py": b"print('hello')"})
+    pico.boot()
+    output, error = pico.execute("import os; print(os.uname())")
+    pico.run(1_000_000)                     # a simulated millisecond
+    pico.at(pico.now + 5_000_000, call)     # something that happens in 5 ms
+
+All times are simulated nanoseconds since power-on.
 """
 
 import os
-import sys
+from pathlib import Path
 
 import fastbatch
 import littlefs
 import rp2040py.simulator
 from rp2040py.boards import BoardSpec, FlashLayout
-from rp2040py.device import MicroPythonDevice, mp_device
-from rp2040py.device.raw_repl import RawReplRunner
+from rp2040py.device import MicroPythonDevice
+from rp2040py.memory_map import FLASH_START_ADDRESS
 
 rp2040py.simulator.execute_batch = fastbatch.execute_batch
 
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "rp2"
+STOCK = BUILD / "stock.uf2"  # MicroPython's own firmware
+FROZEN = BUILD / "pico.uf2"  # the same with smolmp frozen in
 BLOCK = 4096
 BLOCKS = 352
 LAYOUT = FlashLayout(fs_start=0xA0000, fs_blockcount=BLOCKS, fs_blocksize=BLOCK)
 NAK_NANOS = 20_000  # from a byte of the host's to the answer of the endpoint that waits for it
+MS = 1_000_000
+SECOND = 1_000_000_000
+XIP_MISS = 25  # cycles a miss of the flash cache costs: fits published figures of a real Pico
+_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
 
-class Streaming(RawReplRunner):
-    """A raw REPL whose output is written to standard output while it comes."""
-
-    def feed(self, data):
-        had = len(self._stdout)
-        super().feed(data)
-        if len(self._stdout) > had:
-            sys.stdout.buffer.write(bytes(self._stdout[had:]).replace(b"\r", b""))
-            sys.stdout.buffer.flush()
+class Stuck(RuntimeError):
+    """The board did not do in time what was waited for."""
 
 
-mp_device.RawReplRunner = Streaming
-
-
-def flash(files, path):
-    """Write a littlefs image with `files`, {name on the board: octets}, to `path`."""
+def image(files):
+    """The octets of a littlefs image with `files`, {name on the board: octets}."""
     system = littlefs.LittleFS(
         block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000, mount=False
     )
@@ -50,14 +57,18 @@ def flash(files, path):
             system.makedirs(folder, exist_ok=True)
         with system.open(name, "wb") as file:
             file.write(data)
-    with open(path, "wb") as out:
-        out.write(bytes(system.context.buffer))
+    return bytes(system.context.buffer)
+
+
+def flash(files, path):
+    """Write a littlefs image with `files`, {name on the board: octets}, to `path`."""
+    Path(path).write_bytes(image(files))
 
 
 def device(firmware, filesystem=None, xip_miss=0):
-    """A device that is not booted yet (`await device.astart()`).
+    """rp2040py's device, corrected, for who drives it by asyncio (`await device.astart()`).
 
-    xip_miss: cycles that a miss of the flash cache costs; 25 fits published figures of a real one.
+    filesystem: the path of a littlefs image. xip_miss: cycles that a miss of the flash's cache is.
     """
     board = BoardSpec(image=firmware, layout=LAYOUT, extras=())
     it = MicroPythonDevice(board=board, filesystem=filesystem)
@@ -65,6 +76,126 @@ def device(firmware, filesystem=None, xip_miss=0):
     it.simulator.check_align = True
     _silence_host(it)
     return it
+
+
+class Pico:
+    """A board. firmware: a UF2. files: {name: octets} on its flash. xip_miss: see XIP_MISS; 0 is a
+    tenth faster than a real one. output: gets what the board prints, bytes at a time."""
+
+    def __init__(self, firmware=STOCK, files=None, xip_miss=0, output=None):
+        self.device = device(str(firmware), xip_miss=xip_miss)
+        self.mcu = self.device.mcu
+        self.clock = self.device.simulator.clock
+        self.output = output
+        self._console = self.device.cdc
+        self._heard = bytearray()
+        self._to_send = b""
+        start = LAYOUT.fs_start
+        self.mcu.flash[start : start + BLOCK * BLOCKS] = image(files or {})
+
+    @property
+    def now(self):
+        """Simulated nanoseconds since power-on."""
+        return int(self.clock.nanos)
+
+    def at(self, nanos, call):
+        """Call `call()` when it is `nanos`; the alarm is answered: alarm.cancel()."""
+        alarm = self.clock.create_alarm(call)
+        alarm.schedule(max(0, nanos - self.clock.nanos))
+        return alarm
+
+    def run(self, nanos):
+        """Let `nanos` nanoseconds pass."""
+        fastbatch.run(self.device.simulator, self.clock.nanos + nanos)
+        if self._to_send:
+            self._feed()
+
+    def run_until(self, condition, limit=60 * SECOND, step=MS):
+        """Run until condition() is true, asked each `step` ns; Stuck after `limit` ns."""
+        end = self.clock.nanos + limit
+        while not condition():
+            if self.clock.nanos >= end:
+                tail = bytes(self._heard[-400:]).decode(errors="replace")
+                raise Stuck(f"nothing came in {limit / SECOND:g} simulated s; heard: {tail!r}")
+            self.run(step)
+
+    def boot(self, limit=10 * SECOND):
+        """Power on; returns when USB is up, which is before main.py runs."""
+        connected = []
+        self._console.on_device_connected = lambda: connected.append(True)
+        self._console.on_serial_data = self._hear
+        self.device.simulator.stopped = False
+        self.mcu.core.pc = FLASH_START_ADDRESS
+        self.run_until(lambda: connected, limit)
+
+    def write(self, data):
+        """Type `data` on the board's console."""
+        self._to_send += data
+        self._feed()
+
+    def heard(self, mark):
+        """All that was printed up to and with `mark`, taken away; None if `mark` did not come."""
+        at = self._heard.find(mark)
+        if at < 0:
+            return None
+        text = bytes(self._heard[: at + len(mark)])
+        del self._heard[: at + len(mark)]
+        return text
+
+    def wait_for(self, mark, limit=60 * SECOND):
+        """Run until the board printed `mark`; what it printed up to there."""
+        got = []
+
+        def came():
+            text = self.heard(mark)
+            if text is not None:
+                got.append(text)
+            return got
+
+        self.run_until(came, limit)
+        return got[0]
+
+    def execute(self, source, limit=3600 * SECOND):
+        """Run `source` through the raw REPL, ending what runs there: (printed, traceback)."""
+        output, self.output = self.output, None
+        self.write(b"\x03\x03\x01")
+        self.wait_for(_BANNER, 10 * SECOND)
+        self.write(source.encode() + b"\x04")
+        self.wait_for(b"OK", 10 * SECOND)
+        self.output = self._to_mark(output)
+        if output and self._heard:
+            self.output(bytes(self._heard))
+        try:
+            printed = self.wait_for(b"\x04", limit)[:-1]
+        finally:
+            self.output = output
+        error = self.wait_for(b"\x04", 10 * SECOND)[:-1]
+        return printed.replace(b"\r", b""), error.replace(b"\r", b"")
+
+    def _to_mark(self, output):
+        """What execute() hands to the listener: the program's own words."""
+        ended = []
+
+        def hear(data):
+            if not ended:
+                text, mark, _ = data.partition(b"\x04")
+                if mark:
+                    ended.append(True)
+                output(text.replace(b"\r", b""))
+
+        return hear if output else None
+
+    def _hear(self, data):
+        self._heard += data
+        if self.output:
+            self.output(bytes(data))
+
+    def _feed(self):
+        fifo = self._console.tx_fifo
+        room = fifo.size - fifo.item_count
+        for octet in self._to_send[:room]:
+            self._console.send_serial_byte(octet)
+        self._to_send = self._to_send[room:]
 
 
 def _silence_host(it):

