@@ -6,7 +6,8 @@
     ruff          style and likely bugs (pyproject.toml)
     format        ruff's formatter has nothing to change
     types         mypy against MicroPython's stubs, smolmp/ and ports/
-    mpy-cross     every file of smolmp/ and ports/ compiles for every architecture (build/mpy/)
+    mpy-cross     every file of smolmp/ and ports/ compiles for every architecture (build/mpy/);
+                  what has Thumb assembler in it, for ARM's
     constants     a `_NAME = const(...)` has one value in all files of smolmp/
     length        no file of smolmp/ and ports/ exceeds 500 lines
     floors        imports go downwards only, and only to what MicroPython has
@@ -29,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 ARCHITECTURES = ("x64", "armv6m", "armv7emsp", "xtensawin", "rv32imc")
+THUMB = ("armv6m", "armv7emsp")  # what a file with @micropython.asm_thumb compiles for
 MOST_LINES = 500
 BOARD_FOLDERS = ("smolmp", "ports")  # what runs on MicroPython
 
@@ -148,6 +150,7 @@ class Lint:
             r"^class ptr\w*\(.*?(?=^def const)", "", builtins.read_text(), flags=re.S | re.M
         )
         builtins.write_text(re.sub(r"^uint: TypeAlias.*$", "", text, flags=re.M))
+        (folder / "machine.pyi").unlink()  # the unix port's, not a board's
         for file, lack in STUBS_LACK.items():
             with (folder / file).open("a") as stub:
                 stub.write(lack)
@@ -173,7 +176,10 @@ class Lint:
             lines = re.findall(r"line (\d+)", "\n".join(words))
             return f"{name}:{lines[-1] if lines else 1}: {architecture}: {last}"
 
-        jobs = [(path, arch) for path in self.board_files() for arch in ARCHITECTURES]
+        jobs = []
+        for path in self.board_files():
+            assembler = "@micropython.asm_thumb" in path.read_text(encoding="utf-8")
+            jobs += [(path, arch) for arch in (THUMB if assembler else ARCHITECTURES)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from filter(None, pool.map(compile_one, jobs))
 
@@ -326,6 +332,14 @@ class micropython:
     def viper(function: _Function, /) -> _Function: ...
     @staticmethod
     def native(function: _Function, /) -> _Function: ...
+""",
+    "machine.pyi": """
+from typing import Any
+def __getattr__(name: str) -> Any: ...
+""",
+    "rp2.pyi": """
+from typing import Any
+def __getattr__(name: str) -> Any: ...
 """,
     "stdlib/os/__init__.pyi": """
 def errno(value: int = ..., /) -> int: ...  # unix port
