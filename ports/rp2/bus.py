@@ -44,7 +44,10 @@ _SENT = const(18)  # 1: the last frame's SENDOK was not seen yet
 _SIZE = const(19)  # of `held`
 _SINK = const(20)  # address of where DMA puts what nobody wants
 _PAD = const(21)  # and of 60 octets
-WORDS = const(23)  # the last one is the sink
+_INTR = const(22)  # the register of the pin's edges
+_INTE = const(23)  # and of its interrupts: 0x2000 behind it bits are set, 0x3000 cleared
+_EDGE = const(24)  # their bit
+WORDS = const(26)  # the last one is the sink
 
 _BSY = const(24)  # the bit in a channel's CTRL
 _LEAST = const(16)  # length and Ethernet header
@@ -345,3 +348,18 @@ def transmit(w: ptr32, script: ptr8, frame: ptr8, start: int, end: int) -> int:
     run(w, script)
     w[_SENT] = 1
     return 1
+
+
+@micropython.viper
+def alert(w: ptr32, on: int) -> int:
+    """Let a falling edge of INT interrupt, so that a sleeping processor wakes, or not. 1: there is
+    something to receive already."""
+    edges = w[_INTE]
+    if on:
+        ptr32(w[_INTR])[0] = w[_EDGE]
+        ptr32(edges + 0x2000)[0] = w[_EDGE]
+    else:
+        ptr32(edges + 0x3000)[0] = w[_EDGE]
+    if w[_FLYING] or w[_HELD] != w[_AT]:
+        return 1
+    return 1 if ptr32(w[_IN])[0] & w[_INT] == 0 else 0

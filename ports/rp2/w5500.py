@@ -10,14 +10,15 @@ chip's alone, since reading runs ahead between two polls; `pause()` ends that un
 """
 
 from array import array
-from time import sleep_ms, ticks_diff, ticks_ms
+from time import sleep_ms, ticks_diff, ticks_ms, ticks_us
 
 import machine
 import micropython
+from machine import idle
 from micropython import const
 from uctypes import addressof
 
-from ports.rp2.bus import CORRUPT, LATE, LONG, WORDS, land, receive, run, transmit
+from ports.rp2.bus import CORRUPT, LATE, LONG, WORDS, alert, land, receive, run, transmit
 from rp2 import DMA
 from smolmp.phy.device import ETHERNET, Device
 from smolmp.wire.address import format_mac, parse_mac
@@ -48,7 +49,10 @@ _SENT = const(18)
 _SIZE_AT = const(19)
 _SINK = const(20)
 _PAD = const(21)
-_SINK_AT = const(22)
+_INTR = const(22)
+_INTE = const(23)
+_EDGE = const(24)
+_SINK_AT = const(25)
 
 # Control octets: block << 3, 4 to write.
 _COMMON = const(0x00)
@@ -76,6 +80,10 @@ _OPEN = const(0x01)
 _CLOSE = const(0x10)
 _RECV = const(0x40)
 _TRY_AGAIN = const(1000)  # ms between attempts to bring a silent chip back
+
+
+def _woken(_):
+    """INT has fallen while the processor slept: that it wakes is all that is wanted."""
 
 
 class W5500(Device):
@@ -155,6 +163,13 @@ class W5500(Device):
         w[_CTRL_SINK] = quiet | (17 + 2 * spi) << 15 | rx << 11
         w[_CTRL_FILL] = w[_CTRL_SINK] | 1 << 5
         w[_CTRL_TX] = quiet | (16 + 2 * spi) << 15 | tx << 11 | 1 << 4
+        if interrupt is not None:
+            bank = 0x40014000 + 4 * (interrupt >> 3)
+            w[_INTR] = bank + 0xF0
+            w[_INTE] = bank + 0x100
+            w[_EDGE] = 4 << 4 * (interrupt & 7)
+            self._int.irq(_woken, machine.Pin.IRQ_FALLING, hard=True)
+            alert(w, 0)  # only while wait() sleeps
         w[_SIZE_AT] = _SIZE
         w[_SINK] = addressof(w) + 4 * _SINK_AT
         w[_PAD] = addressof(self._pad)
@@ -325,26 +340,27 @@ class W5500(Device):
 
     @micropython.native
     def wait(self, ms=None, spin=0) -> bool:
-        """Until INT is low or `ms` are over; without INT at most a millisecond."""
+        """Sleep until INT falls or `ms` are over; without INT a millisecond at most. The processor
+        sleeps and wakes by the interrupt."""
         w = self._w
-        if w[_FLYING] or w[_HELD] != w[_AT]:
-            return True
-        pin = self._int
-        if pin is None:
-            if ms is None or ms > 0:
+        if not w[_INT]:
+            if (ms is None or ms > 0) and not w[_FLYING] and w[_HELD] == w[_AT]:
                 sleep_ms(1)
             return True
-        idle = machine.idle
-        if ms is None:
-            while pin():
-                idle()
-            return True
+        if ms == 0:
+            return alert(w, 0) != 0
+        if spin:
+            until = ticks_us() + spin
+            while ticks_diff(until, ticks_us()) > 0:
+                if alert(w, 0):
+                    return True
         start = ticks_ms()
-        while pin():
-            if ticks_diff(ticks_ms(), start) >= ms:
-                return False
+        came = alert(w, 1)
+        while not came and (ms is None or ticks_diff(ticks_ms(), start) < ms):
             idle()
-        return True
+            came = alert(w, 1)
+        alert(w, 0)
+        return came != 0
 
     def pause(self):
         """Let the bus be still, for another device's use of it until the next poll."""
