@@ -1,0 +1,1 @@
+"""The RP2040 and RP2350: wiring of common boards, and what their hardware does faster."""

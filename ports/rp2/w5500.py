@@ -1,0 +1,378 @@
+"""A W5500 on the SPI of an RP2040: the fast one, at the hardware's registers (bus.py).
+
+    from ports.rp2.w5500 import W5500
+
+    device = W5500("02:00:00:00:00:01")          # a W5500-EVB-Pico's wiring
+    device = W5500(mac, spi=1, sck=10, mosi=11, miso=12, cs=13, rst=14, int=15)
+
+MACRAW on socket 0 with all of the chip's 16 KiB each way (W5500 datasheet 1.0.9). The bus is the
+chip's alone, since reading runs ahead between two polls; `pause()` ends that until the next poll.
+"""
+
+from array import array
+from time import sleep_ms, ticks_diff, ticks_ms, ticks_us
+
+import machine
+import micropython
+from machine import idle
+from micropython import const
+from uctypes import addressof
+
+from ports.rp2.bus import CORRUPT, LATE, LONG, WORDS, alert, land, receive, run, transmit
+from rp2 import DMA
+from smolmp.phy.device import ETHERNET, Device
+from smolmp.wire.address import format_mac, parse_mac
+
+_SIZE = const(1516)  # read at once at most: a full frame and its length
+_MTU = const(1500)
+
+# Words of bus.py.
+_SPI = const(0)
+_CLEAR = const(1)
+_CS = const(2)
+_SET = const(3)
+_IN = const(4)
+_INT = const(5)
+_TRIGGER = const(6)
+_DMA_RX = const(7)
+_DMA_TX = const(8)
+_BOTH = const(9)
+_CTRL_FILL = const(10)
+_CTRL_SINK = const(11)
+_CTRL_TX = const(12)
+_FLYING = const(13)
+_HELD = const(14)
+_AT = const(15)
+_RX_RD = const(16)
+_TX_WR = const(17)
+_SENT = const(18)
+_SIZE_AT = const(19)
+_SINK = const(20)
+_PAD = const(21)
+_INTR = const(22)
+_INTE = const(23)
+_EDGE = const(24)
+_SINK_AT = const(25)
+
+# Control octets: block << 3, 4 to write.
+_COMMON = const(0x00)
+_SOCKET = const(0x08)
+
+_MR = const(0x0000)
+_SHAR = const(0x0009)
+_INTLEVEL = const(0x0013)
+_SIMR = const(0x0018)
+_PHYCFGR = const(0x002E)
+_VERSIONR = const(0x0039)
+_SN_MR = const(0x00)
+_SN_CR = const(0x01)
+_SN_IR = const(0x02)
+_SN_SR = const(0x03)
+_SN_RXBUF_SIZE = const(0x1E)
+_SN_TX_WR = const(0x24)
+_SN_RX_RD = const(0x28)
+_SN_RX_WR = const(0x2A)
+_SN_IMR = const(0x2C)
+
+_VERSION = const(0x04)
+_MACRAW = const(0x42)
+_OPEN = const(0x01)
+_CLOSE = const(0x10)
+_RECV = const(0x40)
+_TRY_AGAIN = const(1000)  # ms between attempts to bring a silent chip back
+
+
+def _woken(_):
+    """INT has fallen while the processor slept: that it wakes is all that is wanted."""
+
+
+class W5500(Device):
+    """`mac`: text, the station's address: the chip lets pass what is for it, and broadcasts.
+
+    `rst`, `int`: None when not wired; without INT each poll asks the chip, 8 us. `baudrate`: 31.25
+    MHz is what a clock of 125 MHz allows, and the chip up to 33.3; the peripheral clock is to be
+    the processor's (`machine.freq(f, f)`, board() sees to it).
+    OSError: the chip does not answer; the text tells what was read and what to look at.
+    Counters: dropped (too long), corrupt (a length that cannot be), late (SENDOK), stuck (the
+    bus), and what was done about it: reopened, restarted.
+    """
+
+    def __init__(
+        self,
+        mac,
+        spi=0,
+        sck=18,
+        mosi=19,
+        miso=16,
+        cs=17,
+        rst=20,
+        int=21,
+        baudrate=31_250_000,
+        promiscuous=False,
+    ):
+        super().__init__(ETHERNET, _MTU)
+        self._held = bytearray(_SIZE)
+        self._pad = bytearray(60)
+        self._script = bytearray(32)
+        self._w = array("i", bytes(4 * WORDS))
+        self.mac = parse_mac(mac)
+        self.promiscuous = promiscuous
+        self.dropped = self.corrupt = self.reopened = self.restarted = self.late = self.stuck = 0
+        self._up = False
+        self._fresh = True  # since the last trouble a frame came
+        self._tried = 0
+        pin = machine.Pin
+        self._cs = pin(cs, pin.OUT, value=1)
+        self._rst = None if rst is None else pin(rst, pin.OUT, value=1)
+        self._int = None if int is None else pin(int, pin.IN, pin.PULL_UP)
+        self._spi = machine.SPI(
+            spi,
+            baudrate=baudrate,
+            polarity=0,
+            phase=0,
+            sck=pin(sck),
+            mosi=pin(mosi),
+            miso=pin(miso),
+        )
+        self._channels = (DMA(), DMA())
+        self._wire(spi, cs, int)
+        self._inward = (self._w, self._script, self._held)
+        self._view = None
+        self._room = 0
+        self._restart()
+        for name in ("recv", "send"):
+            setattr(self, name, getattr(self, name))
+
+    def _wire(self, spi, cs, interrupt):
+        """The addresses of registers and what is written there (RP2040 datasheet 2.3.1, 2.5.7)."""
+        w = self._w
+        rx, tx = (channel.channel for channel in self._channels)
+        sio = -0x30000000
+        w[_SPI] = 0x4003C000 + 0x4000 * spi
+        w[_IN] = sio + 0x04
+        w[_SET] = sio + 0x14
+        w[_CLEAR] = sio + 0x18
+        w[_CS] = 1 << cs
+        w[_INT] = 0 if interrupt is None else 1 << interrupt
+        w[_TRIGGER] = 0x50000430
+        w[_DMA_RX] = 0x50000000 + 0x40 * rx
+        w[_DMA_TX] = 0x50000000 + 0x40 * tx
+        w[_BOTH] = 1 << rx | 1 << tx
+        # IRQ_QUIET, TREQ, chained to itself: not at all, HIGH_PRIORITY, EN; INCR_WRITE, INCR_READ
+        quiet = 1 << 21 | 3
+        w[_CTRL_SINK] = quiet | (17 + 2 * spi) << 15 | rx << 11
+        w[_CTRL_FILL] = w[_CTRL_SINK] | 1 << 5
+        w[_CTRL_TX] = quiet | (16 + 2 * spi) << 15 | tx << 11 | 1 << 4
+        if interrupt is not None:
+            bank = 0x40014000 + 4 * (interrupt >> 3)
+            w[_INTR] = bank + 0xF0
+            w[_INTE] = bank + 0x100
+            w[_EDGE] = 4 << 4 * (interrupt & 7)
+            self._int.irq(_woken, machine.Pin.IRQ_FALLING, hard=True)
+            alert(w, 0)  # only while wait() sleeps
+        w[_SIZE_AT] = _SIZE
+        w[_SINK] = addressof(w) + 4 * _SINK_AT
+        w[_PAD] = addressof(self._pad)
+
+    # The registers, at leisure.
+
+    def read(self, control, address, n=1):
+        """`n` octets (at most 24) of the block that `control` names; n up to 3: as a number."""
+        script = self._script
+        land(self._w)
+        script[0] = 3 + n
+        script[1] = address >> 8
+        script[2] = address & 0xFF
+        script[3] = control
+        script[4 + n] = 0
+        run(self._w, script)
+        found = bytes(script[4 : 4 + n])
+        return int.from_bytes(found, "big") if n < 4 else found
+
+    def write(self, control, address, data):
+        """`data`: octets (at most 24)."""
+        script = self._script
+        land(self._w)
+        n = len(data)
+        script[0] = 3 + n
+        script[1] = address >> 8
+        script[2] = address & 0xFF
+        script[3] = control | 4
+        script[4 : 4 + n] = data
+        script[4 + n] = 0
+        run(self._w, script)
+
+    def _command(self, command):
+        """Sn_CR, and wait until it was taken: it reads 0 again."""
+        self.write(_SOCKET, _SN_CR, bytes((command,)))
+        for _ in range(100):
+            if self.read(_SOCKET, _SN_CR) == 0:
+                return True
+        return False
+
+    def _restart(self):
+        """Reset the chip and set it up (datasheet 5.5.1)."""
+        w = self._w
+        land(w)
+        w[_FLYING] = 0
+        self._cs(1)
+        if self._rst is not None:
+            self._rst(0)
+            sleep_ms(1)
+            self._rst(1)
+            sleep_ms(2)
+        else:
+            self.write(_COMMON, _MR, b"\x80")
+            sleep_ms(2)
+        version = 0
+        for _ in range(50):
+            version = self.read(_COMMON, _VERSIONR)
+            if version == _VERSION:
+                break
+            sleep_ms(2)
+        else:
+            raise OSError(
+                "W5500: version register reads 0x%02x, not 0x04%s"
+                % (
+                    version,
+                    ": look at power, MISO, MOSI, SCK and CS"
+                    if version in (0, 0xFF)
+                    else ": another chip, or a clock too fast for the wires",
+                )
+            )
+        self.write(_COMMON, _MR, b"\x10")  # never answer a ping itself
+        for n in range(1, 8):
+            self.write(_SOCKET | n << 5, _SN_RXBUF_SIZE, b"\x00\x00")
+        self.write(_SOCKET, _SN_RXBUF_SIZE, b"\x10\x10")
+        self.write(_COMMON, _SHAR, self.mac)
+        self.write(_COMMON, _INTLEVEL, b"\x00\x00")
+        self.write(_SOCKET, _SN_IMR, b"\x04")
+        self.write(_COMMON, _SIMR, b"\x01")
+        self._open()
+
+    def _open(self):
+        """Open socket 0 as MACRAW, empty. True: it is open."""
+        w = self._w
+        self._command(_CLOSE)
+        self.write(_SOCKET, _SN_MR, b"\x04" if self.promiscuous else b"\xb4")
+        self._command(_OPEN)
+        w[_HELD] = w[_AT] = w[_SENT] = 0
+        w[_RX_RD] = self.read(_SOCKET, _SN_RX_RD, 2)
+        w[_TX_WR] = self.read(_SOCKET, _SN_TX_WR, 2)
+        self.write(_SOCKET, _SN_IR, b"\x1f")
+        return self.read(_SOCKET, _SN_SR) == _MACRAW
+
+    # What the stack calls.
+
+    @micropython.native
+    def recv(self, buf) -> int:
+        if buf is not self._view:
+            self._view = buf
+            self._room = len(buf)
+        w, script, held = self._inward
+        n = receive(w, script, held, buf, self._room)
+        if n >= 0:
+            return n
+        return self._trouble(n)
+
+    @micropython.native
+    def send(self, buf, start: int, end: int) -> bool:
+        if end - start > 1518:
+            self.dropped += 1
+            return True
+        n = transmit(self._w, self._script, buf, start, end)
+        if n <= 0:
+            self._trouble(n)
+        return True
+
+    def _trouble(self, code):
+        """What bus.py reports. 0: nothing more is to be had now."""
+        w = self._w
+        if code == LONG:
+            self.dropped += 1
+            return self.recv(self._view)
+        land(w)
+        w[_FLYING] = 0
+        if code == CORRUPT and self._fresh:
+            # The chain of lengths is lost. Drop all there is, and begin where the chip goes on.
+            self._fresh = False
+            self.corrupt += 1
+            at = self.read(_SOCKET, _SN_RX_WR, 2)
+            w[_HELD] = w[_AT] = 0
+            w[_RX_RD] = at
+            self.write(_SOCKET, _SN_RX_RD, bytes((at >> 8, at & 0xFF)))
+            self._command(_RECV)
+            return 0
+        if code == LATE:
+            self.late += 1
+        elif code == CORRUPT:
+            self.corrupt += 1
+        else:
+            self.stuck += 1
+        self._revive()
+        return 0
+
+    def _revive(self):
+        """Open the socket anew, or the chip if it does not answer as it should."""
+        self._fresh = True
+        if self.read(_COMMON, _VERSIONR) == _VERSION and self.read(_COMMON, _SHAR, 6) == self.mac:
+            self.reopened += 1
+            if self._open():
+                return
+        now = ticks_ms()
+        if self.restarted and ticks_diff(now, self._tried) < _TRY_AGAIN:
+            self._up = False
+            return
+        self._tried = now
+        self.restarted += 1
+        try:
+            self._restart()
+        except OSError:
+            self._up = False
+
+    def link(self) -> bool:
+        """Asked once a second: the cable, and whether the chip is still as it was set up."""
+        self._fresh = True
+        if self.read(_SOCKET, _SN_SR) != _MACRAW or self.read(_COMMON, _SHAR, 6) != self.mac:
+            self._revive()
+        self._up = self.read(_COMMON, _PHYCFGR) & 1 != 0
+        return self._up
+
+    @micropython.native
+    def wait(self, ms=None, spin=0) -> bool:
+        """Sleep until INT falls or `ms` are over; without INT a millisecond at most. The processor
+        sleeps and wakes by the interrupt."""
+        w = self._w
+        if not w[_INT]:
+            if (ms is None or ms > 0) and not w[_FLYING] and w[_HELD] == w[_AT]:
+                sleep_ms(1)
+            return True
+        if ms == 0:
+            return alert(w, 0) != 0
+        if spin:
+            until = ticks_us() + spin
+            while ticks_diff(until, ticks_us()) > 0:
+                if alert(w, 0):
+                    return True
+        start = ticks_ms()
+        came = alert(w, 1)
+        while not came and (ms is None or ticks_diff(ticks_ms(), start) < ms):
+            idle()
+            came = alert(w, 1)
+        alert(w, 0)
+        return came != 0
+
+    def pause(self):
+        """Let the bus be still, for another device's use of it until the next poll."""
+        land(self._w)
+
+    def __str__(self):
+        return "W5500 %s, link %s: %d corrupt, %d reopened, %d restarted, %d late, %d stuck" % (
+            format_mac(self.mac),
+            "up" if self._up else "down",
+            self.corrupt,
+            self.reopened,
+            self.restarted,
+            self.late,
+            self.stuck,
+        )
