@@ -7,7 +7,7 @@ PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
 .PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench profile demo clean distclean
-.PHONY: loss-matrix loss-peers soak mpy
+.PHONY: loss-matrix loss-peers soak mpy flash
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test-rp2   tests/unit on an emulated Pico (tools/rp2; a quarter of an hour)"
 	@echo "make loss-peers  the same over a real wire, beside the kernel's TCP (three minutes)"
 	@echo "make mpy        .mpy files for every board, and lists for mip, into dist/ (tools/pack.py)"
+	@echo "make flash      smolmp onto the board at hand: FLASH=\"--address 192.168.1.50/24\""
 	@echo "make soak       1 GB each way through faults, 24 simulated hours (about an hour)"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
@@ -93,6 +94,11 @@ soak: setup
 MPY ?=
 mpy: venv
 	@$(VENV)/python tools/pack.py $(MPY)
+
+# FLASH="/dev/ttyACM0 --dry-run": see tools/flash.py.
+FLASH ?=
+flash: venv
+	@$(VENV)/python tools/flash.py $(FLASH)
 
 demo: setup
 	@$(VENV)/python tools/demo.py

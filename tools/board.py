@@ -63,6 +63,20 @@ def hash_of(path):
 for p in %r:
     print(repr((p, hash_of(p))))
 """
+THERE = """
+import os
+def there(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+print([p for p in %r if there(p)])
+"""
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 class BoardError(Exception):
@@ -222,7 +236,7 @@ class Board:
         """Put files, {path: octets}, on the board; those that it has already are left alone.
         Returns the paths that were written."""
         have = self.hashes(files)
-        todo = {p: d for p, d in files.items() if have[p] != hashlib.sha256(d).hexdigest()}
+        todo = {p: d for p, d in files.items() if have[p] != digest(d)}
         made = set()
         for path, data in todo.items():
             folders = path.split("/")[:-1]
@@ -244,13 +258,16 @@ class Board:
                 raise BoardError(f"{path} could not be written: {error}") from None
         return list(todo)
 
+    def there(self, paths):
+        """Those of `paths` that are there."""
+        return ast.literal_eval(self.run(THERE % (list(paths),)).strip())
+
     def remove(self, paths):
         """Remove those of `paths` that are there; returns them."""
-        have = self.hashes(paths)
-        there = [path for path in paths if have[path] is not None]
-        for path in there:
+        found = self.there(paths)
+        for path in found:
             self.run(f"import os; os.remove({path!r})")
-        return there
+        return found
 
 
 _MAKE_FOLDER = "import os\ntry:\n    os.mkdir(%r)\nexcept OSError:\n    pass"

@@ -74,6 +74,8 @@ PARTS = {
         (),
     ),
 }
+# What a board's own part, "rp2" or "esp32", contains besides all modules of its port.
+PORT_PARTS = ("ipv4-tcp", "udp")
 
 
 class PackError(Exception):
@@ -109,14 +111,15 @@ class Tree:
     def imports(self, name):
         """The files that the file `name` imports by itself, now or later."""
         if name not in self._imports:
-            modules = set()
-            for node in ast.walk(ast.parse(self.text(name), name)):
-                modules.update(imported(node, name))
-            found = set()
-            for module in modules:
-                found.update(self.needed(module))
-            self._imports[name] = found - {name}
+            self._imports[name] = self.imported_by(self.text(name), name) - {name}
         return self._imports[name]
+
+    def imported_by(self, text, name):
+        """The same of a text that stands in `name`."""
+        modules = set()
+        for node in ast.walk(ast.parse(text, name)):
+            modules.update(imported(node, name))
+        return {file for module in modules for file in self.needed(module)}
 
     def needed(self, module):
         """The file of a module and the packages around it."""
@@ -127,7 +130,7 @@ class Tree:
     def closure(self, names):
         """`names` and all that these need, sorted."""
         found, todo = set(), list(names)
-        for name in names:
+        for name in list(todo):
             todo += self.needed(name.removesuffix(".py").replace("/", "."))
         while todo:
             name = todo.pop()
@@ -214,9 +217,24 @@ def lists(tree, ports):
     """{name: files} of the lists for boards of `ports`."""
     found = {"package": tree.whole(ports)}
     for name in PARTS:
-        if name not in PORTS or name in ports:
-            found[name] = tree.part(name)
+        found[name] = tree.part(name)
+    for port in ports:
+        modules = [name for name in tree.files if name.startswith(f"ports/{port}/")]
+        parts = {file for part in PORT_PARTS for file in tree.part(part)}
+        found[port] = sorted({*tree.closure(modules), *parts})
     return found
+
+
+def octets_of(tree, names, architecture, level=3):
+    """{name: octets of its .mpy} of those files that `architecture` can have."""
+
+    def one(name):
+        text = lean.prepared(name, tree.text(name), architecture)
+        return name, compiled(text, name, architecture, level)
+
+    names = [name for name in names if tree.compiles(name, architecture)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(pool.map(one, names))
 
 
 def pack(tree, architecture, folder, level=3, url=""):
@@ -224,17 +242,12 @@ def pack(tree, architecture, folder, level=3, url=""):
     with relative addresses. Returns the octets of each list."""
     shutil.rmtree(folder, ignore_errors=True)
     ports = ARCHITECTURES[architecture][1]
-    names = [n for n in tree.whole(PORTS) if tree.compiles(n, architecture)]
-
-    def one(name):
-        text = lean.prepared(name, tree.text(name), architecture)
+    sizes = {}
+    for name, octets in octets_of(tree, tree.whole(PORTS), architecture, level).items():
         out = (folder / name).with_suffix(".mpy")
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(compiled(text, name, architecture, level))
-        return name, out.stat().st_size
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sizes = dict(pool.map(one, names))
+        out.write_bytes(octets)
+        sizes[name] = len(octets)
     return _lists(tree, folder, ports, ".mpy", sizes, url)
 
 
@@ -271,7 +284,7 @@ def main(arguments):
     unknown = set(chosen) - {*ARCHITECTURES, SOURCES}
     if unknown:
         parser.error(f"no architecture {', '.join(sorted(unknown))}")
-    columns = ["package", *PARTS]
+    columns = list(lists(tree, PORTS))
     print(f"{'octets':12}", *(f"{column:>8}" for column in columns))
     for architecture in chosen:
         folder = options.into / architecture

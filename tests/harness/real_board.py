@@ -17,6 +17,7 @@ from harness.targets import REPOSITORY, RUNNER, Target
 sys.path.insert(1, str(REPOSITORY / "tools"))
 
 import board  # noqa: E402
+import flash  # noqa: E402
 import pack  # noqa: E402
 
 
@@ -33,7 +34,7 @@ class Mpremote(Target):
             return "name the serial port, as in --target mpremote:/dev/ttyACM0"
         try:
             with board.Board(self.argument) as it:
-                architecture(it.facts())
+                flash.architecture(it.facts())
         except board.BoardError as error:
             return f"{error}. {error.advice}"
         return None
@@ -44,21 +45,6 @@ class Mpremote(Target):
 
     def environment(self):
         return {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
-
-
-def architecture(facts):
-    """mpy-cross's name of the board's processor."""
-    if facts.mpy is None or facts.mpy[0] != board.MPY[0] or facts.mpy[1] < board.MPY[1]:
-        raise board.BoardError(
-            f"MicroPython {facts.release} cannot load .mpy files of format"
-            f" {board.MPY[0]}.{board.MPY[1]}",
-            "Put MicroPython 1.23 or newer on the board.",
-        )
-    if facts.architecture not in pack.ARCHITECTURES:
-        raise board.BoardError(
-            f"smolmp is not compiled for this processor ({facts.architecture or 'no native code'})"
-        )
-    return facts.architecture
 
 
 def files(root, test, processor):
@@ -99,7 +85,7 @@ def run(port, root, test, functions):
         sys.stdout.buffer.flush()
 
     with board.Board(port) as it:
-        needed = files(root, test, architecture(it.facts()))
+        needed = files(root, test, flash.architecture(it.facts()))
         # MicroPython takes x.py before x.mpy.
         it.remove([path.removesuffix(".mpy") + ".py" for path in needed if path.endswith(".mpy")])
         it.write(needed)
