@@ -18,5 +18,4 @@ os.environ["PATH"] = os.pathsep.join(
     ]
 )
 
-from boards.emulated import picos  # noqa: E402, F401
 from harness.plugin import *  # noqa: E402, F403

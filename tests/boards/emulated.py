@@ -15,6 +15,14 @@ pico.flash({name: open(path, "rb").read() for name, path in eval(sys.argv[2])}, 
 """
 
 
+def missing():
+    """None if there are emulated Picos here, else what is missing."""
+    for needed in (PYTHON, FIRMWARE):
+        if not needed.exists():
+            return f"no {needed}: run `make setup-rp2`"
+    return None
+
+
 class Pico:
     """A board that runs MicroPython's stock firmware. port: the name of its serial port.
     files: {name on its flash: path of the file}; options: more of console.py's."""
@@ -50,9 +58,6 @@ class Pico:
 @pytest.fixture
 def picos(tmp_path):
     """picos(files, options): a fresh board each time, all switched off in the end."""
-    for needed in (PYTHON, FIRMWARE):
-        if not needed.exists():
-            pytest.skip(f"no {needed}: run `make setup-rp2`")
     made = []
 
     def make(files=None, options=()):

@@ -20,9 +20,13 @@ sys.path.insert(1, str(ROOT / "tools"))
 import pack  # noqa: E402
 
 TREE = pack.Tree()
-LISTS = pack.lists(TREE, pack.PORTS)
-# Only what this machine's interpreters can load: the ports' modules need the chip.
-LOADABLE = [name for name in LISTS if name not in pack.PORTS]
+# What this machine's interpreters can load: the ports' modules need the chip.
+LOADABLE = ["package", *pack.PARTS]
+
+
+@functools.cache
+def lists(ports=pack.PORTS):
+    return pack.lists(TREE, ports)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -78,7 +82,7 @@ def all_imported(target, folder, files):
 def test_mpy_files_of_a_part_are_all_it_needs(served, tmp_path, name):
     target = targets.Unix64Wheel()
     files = installed(target, served[1] + "/x64", name, tmp_path)
-    assert files == sorted(file[:-3] + ".mpy" for file in pack.lists(TREE, ())[name])
+    assert files == sorted(file[:-3] + ".mpy" for file in lists(())[name])
     all_imported(target, tmp_path, files)
     script = str(Path(__file__).with_name("smoke.py"))
     assert "smoke: ok" in micropython(target, script, name, path=f"{tmp_path}:.frozen")
@@ -89,13 +93,13 @@ def test_mpy_files_of_a_part_are_all_it_needs(served, tmp_path, name):
 def test_sources_of_a_part_are_all_it_needs(served, tmp_path, name, target):
     # Their mip is of MicroPython 1.25: it takes no relative addresses.
     files = installed(target, served[1] + "/absolute/py", name, tmp_path)
-    assert files == LISTS[name]
+    assert files == lists()[name]
     all_imported(target, tmp_path, files)
     script = str(Path(__file__).with_name("smoke.py"))
     assert "smoke: ok" in micropython(target, script, name, path=f"{tmp_path}:.frozen")
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", [*LOADABLE, *pack.PORTS])
 def test_a_list_names_whatever_its_files_mention(served, name):
     """Also what is imported late, inside a function: no import statement leads outside."""
     folder = served[0] / "py"
