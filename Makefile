@@ -7,7 +7,7 @@ PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
 .PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench profile demo clean distclean
-.PHONY: loss-matrix loss-peers soak
+.PHONY: loss-matrix loss-peers soak mpy flash
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,8 @@ help:
 	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
 	@echo "make test-rp2   tests/unit on an emulated Pico (tools/rp2; a quarter of an hour)"
 	@echo "make loss-peers  the same over a real wire, beside the kernel's TCP (three minutes)"
+	@echo "make mpy        .mpy files for every board, and lists for mip, into dist/ (tools/pack.py)"
+	@echo "make flash      smolmp onto the board at hand: FLASH=\"--address 192.168.1.50/24\""
 	@echo "make soak       1 GB each way through faults, 24 simulated hours (about an hour)"
 	@echo "make setup      what the others need: .venv/ and build/ (each of them calls it)"
 	@echo "make clean      remove results; make distclean: what setup made, too"
@@ -87,6 +89,16 @@ loss-peers: setup
 SOAK ?=
 soak: setup
 	@$(VENV)/python tools/soak.py $(SOAK)
+
+# MPY="--arch armv6m -O0": a part of it, with line numbers.
+MPY ?=
+mpy: venv
+	@$(VENV)/python tools/pack.py $(MPY)
+
+# FLASH="/dev/ttyACM0 --dry-run": see tools/flash.py.
+FLASH ?=
+flash: venv
+	@$(VENV)/python tools/flash.py $(FLASH)
 
 demo: setup
 	@$(VENV)/python tools/demo.py

@@ -25,8 +25,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from . import real_board, targets
 from . import session as runs
-from . import targets
+
+targets.TARGETS.append(real_board.Mpremote)
 
 DEFAULT_HEAP = "5m"
 DEFAULT_TIMEOUT = 120.0

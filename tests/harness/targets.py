@@ -1,17 +1,8 @@
 """The targets: where a test file can run. To add one, write a class and put it in TARGETS.
 
 A target is whatever can run tests/harness/run_on_board.py for one file and some of its functions,
-and prints what it says on its standard output. A board on a serial port is one class more:
-
-    class Mpremote(Target):
-        name = "mpremote"
-
-        def command(self, job):
-            code = "import run_on_board as r; r.run('/remote', %r, %r)" % (
-                "/remote/" + job.relative, job.functions)
-            return ["mpremote", "connect", self.argument, "mount", str(job.root), "exec", code]
-
-`--target mpremote:/dev/ttyACM0` puts what stands behind the colon into `self.argument`.
+and prints what it says on its standard output. `--target mpremote:/dev/ttyACM0` (real_board.py)
+puts what stands behind the colon into `self.argument`.
 """
 
 import os

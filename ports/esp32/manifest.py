@@ -1,0 +1,13 @@
+"""Freezes smolmp and this port into a firmware for an ESP32: as FROZEN_MANIFEST, or included from
+a board's own manifest.py. Frozen code runs from flash: what it takes of the heap is its globals.
+
+Optimized as -O3: no line numbers in tracebacks.
+"""
+
+import os
+
+package("smolmp", base_path="../..", opt=3)  # type: ignore[name-defined]
+# What reads a manifest does so in the manifest's own folder.
+modules = sorted(f for f in os.listdir() if f.endswith(".py"))
+modules = [f"esp32/{f}" for f in modules if f not in ("manifest.py", "main.py")]
+package("ports", files=modules, base_path="../..", opt=3)  # type: ignore[name-defined]

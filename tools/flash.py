@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""Puts smolmp on a board with MicroPython: the stack, who the board is, and a program that serves.
+
+    tools/flash.py [PORT] [options]            run by .venv/bin/python; mpremote does the talking
+
+    PORT              the board's serial port; not needed when one board is there
+    --wiring NAME     how the W5500 is connected (--wiring help lists what there is; none: no
+                      driver, no /host.py)
+    --address A/P     the board's address and prefix length           (192.168.1.50/24)
+    --gateway A       the router's address                            (none)
+    --mac M           the board's hardware address     (made of the chip's own number)
+    --part NAME       what of smolmp to bring besides the driver and what the program imports:
+                      one of dist/ARCH/*.json                         (the port's: TCP and UDP)
+    --main FILE       another program than ports/*/main.py; --main none: leave main.py alone
+    --force           replace a main.py that somebody else wrote
+    --dry-run         say what would be done, change nothing
+    --watch SECONDS   how long to listen to the program in the end    (4)
+
+On the board then: /lib/smolmp and /lib/ports compiled for its processor, /host.py with the
+addresses and the wiring, /main.py. Files that are there already are not written again.
+"""
+
+import argparse
+import ipaddress
+import re
+import sys
+import time
+from pathlib import Path
+
+import board
+import pack
+
+ROOT = Path(__file__).resolve().parent.parent
+NEEDED_HEAP = 100_000  # octets: smaller boards run out of it while they import
+BUGGY = ((1, 26, 0), (1, 28, 0))  # from, to: their compiler for viper on Thumb (issue 18800)
+
+# Wiring: (port, what it is, keyword arguments of the port's W5500).
+WIRINGS = {
+    "w5500-evb-pico": ("rp2", "WIZnet W5500-EVB-Pico and -Pico2", {}),
+    "pico": (
+        "rp2",
+        "a Pico with a W5500 module: SCK 18, MOSI 19, MISO 16, CS 17, no INT, no RST",
+        {"int": None, "rst": None},
+    ),
+}
+DEFAULT_WIRING = {"rp2": "w5500-evb-pico"}
+
+HOST = '''"""Who this board is: written by tools/flash.py, change it as you like."""
+
+MAC = {mac!r}
+ADDRESSES = {addresses!r}
+GATEWAY = {gateway!r}
+WIRING = {wiring!r}
+'''
+CHECK = """
+import host
+from ports.{port}.w5500 import W5500
+device = W5500(host.MAC, **host.WIRING)
+print('link', device.link())
+"""
+UNIQUE = "import machine, binascii; print(binascii.hexlify(machine.unique_id()).decode())"
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+class Plan:
+    """What is to be put on a board. options: parsed; facts: board.Facts; mac: text."""
+
+    def __init__(self, options, facts, mac):
+        self.facts = facts
+        self.options = options
+        self.notes = []
+        self.architecture = architecture(facts)
+        self.port = facts.platform if facts.platform in pack.PORTS else None
+        self.look()
+        part = options.part or self.port or "ipv4-tcp"
+        tree = pack.Tree()
+        lists = pack.lists(tree, pack.ARCHITECTURES[self.architecture][1])
+        if part not in lists:
+            raise board.BoardError(
+                f"no part is called {part}", f"There are: {', '.join(sorted(lists))}."
+            )
+        self.part = part
+        self.board_files = {**self.config(mac), **self.program()}
+        names = set(lists[part])
+        if "/host.py" in self.board_files:
+            names.update(
+                tree.closure(n for n in tree.files if n.startswith(f"ports/{self.port}/"))
+            )
+        if "/main.py" in self.board_files:
+            # Also what a program of the user's own needs.
+            text = self.board_files["/main.py"].decode()
+            names.update(tree.closure(tree.imported_by(text, "main.py")))
+        self.modules = {}
+        if not facts.frozen:
+            library = facts.library()
+            for name, octets in pack.octets_of(tree, sorted(names), self.architecture).items():
+                self.modules[f"{library}/{name.removesuffix('.py')}.mpy"] = octets
+        self.files = {**self.modules, **self.board_files}
+
+    def look(self):
+        """What can be told before anything is copied."""
+        facts = self.facts
+        if facts.frozen:
+            self.notes.append(
+                "smolmp is part of this firmware, and what is in the firmware is found first: only"
+                " host.py and main.py are brought"
+            )
+        elif facts.smolmp and not facts.smolmp.startswith(facts.library()):
+            self.notes.append(
+                f"{facts.smolmp} will be found before what is installed now: remove that folder"
+                " (`mpremote fs rm -r`)"
+            )
+        thumb = self.architecture in pack.THUMB
+        if thumb and BUGGY[0] <= facts.version < BUGGY[1]:
+            self.notes.append(
+                f"MicroPython {facts.release} compiles viper wrongly on this processor (its issue"
+                " 18800). The .mpy files are right, they were compiled here; never copy smolmp's"
+                " .py files to this board"
+            )
+        if facts.heap < NEEDED_HEAP:
+            self.notes.append(
+                f"only {facts.heap} octets of heap are free: importing all of it may end in a"
+                " MemoryError; a smaller part, or a firmware with smolmp frozen in, takes less"
+            )
+
+    def config(self, mac):
+        options = self.options
+        name = options.wiring or DEFAULT_WIRING.get(self.port, "none")
+        if name == "none":
+            return {}
+        port, _, wiring = WIRINGS[name]
+        if port != self.port:
+            raise board.BoardError(
+                f"the wiring {name} is for {port}, and this board is {self.facts.platform}",
+                "`--wiring help` lists what there is.",
+            )
+        text = HOST.format(
+            mac=options.mac or mac,
+            addresses=(str(options.address),),
+            gateway=str(options.gateway) if options.gateway else None,
+            wiring=wiring,
+        )
+        return {"/host.py": text.encode()}
+
+    def program(self):
+        if self.options.main == "none":
+            return {}
+        if self.options.main:
+            return {"/main.py": Path(self.options.main).read_bytes()}
+        mine = ROOT / "ports" / str(self.port) / "main.py"
+        return {"/main.py": mine.read_bytes()} if mine.exists() else {}
+
+    def room(self, have):
+        """Octets of flash that the new files take beyond what they take now."""
+        new = [data for path, data in self.files.items() if have[path] is None]
+        return sum(self.facts.room(len(data)) for data in new)
+
+
+def architecture(facts):
+    """mpy-cross's name of the board's processor; BoardError when smolmp cannot run there."""
+    wanted = ".".join(map(str, board.MPY))
+    if facts.mpy and facts.mpy[0] == board.MPY[0] and not facts.architecture:
+        raise board.BoardError(
+            f"this MicroPython ({facts.machine}) runs no native code, and smolmp's kernels are"
+        )
+    if facts.mpy is None or facts.mpy[0] != board.MPY[0] or facts.mpy[1] < board.MPY[1]:
+        raise board.BoardError(
+            f"{facts.name} {facts.release} cannot load .mpy files of format {wanted}",
+            "Put MicroPython 1.23 or newer on the board (micropython.org/download).",
+        )
+    if facts.architecture not in pack.ARCHITECTURES:
+        raise board.BoardError(
+            f"smolmp is not made for this processor ({facts.architecture})",
+            f"It is for {', '.join(pack.ARCHITECTURES)}; for another one add it to"
+            " ARCHITECTURES in tools/pack.py.",
+        )
+    return facts.architecture
+
+
+def mac_of(unique):
+    """A locally administered hardware address made of a chip's number in hexadecimal."""
+    octets = bytes.fromhex(unique)[-5:].rjust(5, b"\0")
+    return ":".join(f"{octet:02x}" for octet in b"\x02" + octets)
+
+
+def others_main(it, plan):
+    """Is there a main.py that did not come from here?"""
+    if "/main.py" not in plan.files:
+        return False
+    try:
+        text = it.run("print(open('/main.py').read(), end='')")
+    except board.Failed:
+        return False
+    return bool(text.strip()) and text.encode() != plan.files["/main.py"] and "smolmp" not in text
+
+
+def install(options):
+    port = options.port or board.find()
+    with board.Board(port) as it:
+        facts = it.facts()
+        say(f"{port}: {facts}")
+        plan = Plan(options, facts, mac_of(it.run(UNIQUE).strip()))
+        for note in plan.notes:
+            say(f"note: {note}")
+        have = it.hashes(plan.files)
+        room = plan.room(have)
+        total = sum(map(len, plan.files.values()))
+        say(
+            f"{plan.part} for {plan.architecture}: {len(plan.files)} files, {total} octets; they"
+            f" take {room} more of the flash"
+        )
+        if room > facts.free:
+            raise board.BoardError(
+                f"the board's flash is too full: {room} octets are needed, {facts.free} are free",
+                "Remove files from it (`mpremote fs ls`, `mpremote fs rm`), or choose a smaller"
+                " part with --part.",
+            )
+        if others_main(it, plan) and not options.force:
+            raise board.BoardError(
+                "there is a main.py on the board already, and it is not of smolmp",
+                "--force replaces it, --main none leaves it alone.",
+            )
+        # MicroPython takes x.py before x.mpy.
+        hiding = [path.removesuffix(".mpy") + ".py" for path in plan.modules]
+        if options.dry_run:
+            for path in it.there(hiding):
+                say(f"would remove {path}: it hides the compiled one")
+            for path, data in plan.files.items():
+                if have[path] != board.digest(data):
+                    say(f"would write {path} ({len(data)} octets)")
+            return
+        for path in it.remove(hiding):
+            say(f"removed {path}: it hid the compiled one")
+        it.write(plan.files, lambda path, octets: say(f"  {path} ({octets} octets)"))
+        if "/host.py" in plan.files:
+            check(it, plan)
+        if "/main.py" in plan.files:
+            say("main.py starts:")
+            watch(it, options.watch)
+        say("done.")
+
+
+def check(it, plan):
+    """Does the chip answer?"""
+    try:
+        said = it.run(CHECK.format(port=plan.port))
+    except board.Failed as failed:
+        if "MemoryError" in str(failed):
+            raise board.BoardError(
+                "the board has not enough memory to import this part",
+                "Choose a smaller one with --part, or put a firmware with smolmp frozen in on it"
+                " (ports/*/manifest.py).",
+            ) from None
+        if str(failed).startswith("OSError"):
+            raise board.BoardError(
+                f"all files are on the board, but the chip does not answer: {failed}",
+                f"The wiring in /host.py is {plan.files['/host.py'].decode().split()[-1]}; others:"
+                " --wiring help. Look at power (3.3 V, 150 mA), ground, and the five wires.",
+            ) from None
+        raise
+    say("the chip answers;", "the cable is in" if "link True" in said else "no cable is in yet")
+
+
+def watch(it, seconds):
+    """Let main.py begin, as after power-on, and print what it says."""
+    transport = it.transport
+    transport.exit_raw_repl()
+    transport.serial.write(b"\x04")  # a soft reset, after which main.py runs
+    end = time.monotonic() + seconds
+    said = b""
+    while time.monotonic() < end:
+        said += transport.serial.read(1)
+        *lines, said = said.split(b"\n")
+        for line in lines:
+            say("  |", line.decode(errors="replace").rstrip())
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=True
+    )
+    parser.add_argument("port", nargs="?")
+    parser.add_argument("--wiring")
+    parser.add_argument("--address", type=ipaddress.IPv4Interface, default="192.168.1.50/24")
+    parser.add_argument("--gateway", type=ipaddress.IPv4Address)
+    parser.add_argument("--mac")
+    parser.add_argument("--part")
+    parser.add_argument("--main")
+    parser.add_argument("--force", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--watch", type=float, default=4)
+    options = parser.parse_args(arguments)
+    if options.wiring == "help":
+        for name, (port, words, _) in WIRINGS.items():
+            say(f"{name:20} {port:6} {words}")
+        raise SystemExit(0)
+    if options.wiring not in (None, "none", *WIRINGS):
+        parser.error(f"no wiring is called {options.wiring}: --wiring help lists what there is")
+    if options.mac and not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", options.mac):
+        parser.error(f"--mac {options.mac}: write it as 02:00:00:00:00:01")
+    if options.gateway and options.gateway not in options.address.network:
+        parser.error(f"--gateway {options.gateway} is not in the network of {options.address}")
+    if options.main not in (None, "none") and not Path(options.main).is_file():
+        parser.error(f"--main {options.main}: no such file")
+    return options
+
+
+def main(arguments):
+    try:
+        install(parse(arguments))
+    except board.Failed as failed:
+        say(failed.output, failed.trace)
+        return f"flash: the board says {failed}"
+    except board.BoardError as error:
+        return f"flash: {error}" + (f"\n-> {error.advice}" if error.advice else "")
+    except pack.PackError as error:
+        return f"flash: {error}"
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
