@@ -13,7 +13,7 @@ With INT wired and high nothing is asked at all, but for a look every 10 ms: an 
 may get lost (and did, in drivers that trusted them).
 """
 
-from time import sleep_ms, ticks_diff, ticks_ms, ticks_us
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms, ticks_us
 
 import micropython
 from micropython import const
@@ -24,8 +24,8 @@ from smolmp.wire.checksum import copy_checksum
 _CHUNK = const(64)
 _CHUNKS = const(24)
 _SIZE = const(1536)  # _CHUNKS * _CHUNK
-_LEAST = const(16)  # a length and an Ethernet header
-_MOST = const(1520)  # a length and the longest frame, VLAN tag included
+_LEAST = const(62)  # a length and the shortest frame
+_LONGEST = const(1520)  # a length and the longest frame, VLAN tag included
 
 _SOCKET_READ = const(0x08)
 _SOCKET_WRITE = const(0x0C)
@@ -43,7 +43,7 @@ _SENDOK = const(0x10)
 
 _SAFETY = const(10)  # ms between looks while INT is high
 _LATE = const(20)  # ms: a frame takes 1.2 at 10 Mbit/s
-_AGAIN = const(8)  # reads of pointers that do not agree
+_READS = const(8)  # reads of pointers that do not agree
 
 try:
     from machine import idle
@@ -71,7 +71,7 @@ class SpiBus:
         """Fill `view` from the block that `control` names, from `address` on."""
         header = self._header
         header[0] = address >> 8
-        header[1] = address
+        header[1] = address & 0xFF
         header[2] = control
         self._cs(0)
         self._write(header)
@@ -83,7 +83,7 @@ class SpiBus:
         """Put all of `view` there (4 in `control` writes)."""
         header = self._header
         header[0] = address >> 8
-        header[1] = address
+        header[1] = address & 0xFF
         header[2] = control
         self._cs(0)
         self._write(header)
@@ -95,7 +95,7 @@ class SpiBus:
         """As write(), of buf[start:end], by way of `piece`; up to its length more is written."""
         header = self._header
         header[0] = address >> 8
-        header[1] = address
+        header[1] = address & 0xFF
         header[2] = control
         self._cs(0)
         self._write(header)
@@ -118,17 +118,16 @@ class W5500(Wiznet):
     """
 
     def __init__(self, bus, mac, rst=None, int=None, promiscuous=False, ticks=ticks_ms):
-        super().__init__(mac, rst, promiscuous)
+        super().__init__(mac, rst, promiscuous, ticks)
         self._bus = bus
         self._int = int
-        self._ticks = ticks
         # Read into at its very front: where DMA wants words, the buffer lies on one.
         self._held = bytearray(_SIZE)
         whole = memoryview(self._held)
         self._views = [whole[: _CHUNK * (i + 1)] for i in range(_CHUNKS)]
         self._prepared = None  # the stack's own frame
         self._prepared_at = 0
-        self._prepared_views = ()
+        self._prepared_views = self._views
         self._piece = bytearray(_CHUNK)
         self._pointers = bytearray(6)
         self._word = bytearray(2)
@@ -136,9 +135,10 @@ class W5500(Wiznet):
         self._at = self._end = 0  # where the next frame stands in `held`, and what is there
         self._rx_rd = self._tx_wr = 0
         self._sent = False  # a frame went out, and its SENDOK was not seen yet
-        self._sent_at = self._looked = 0
+        self._sent_at = 0
+        self._looked = ticks_add(ticks(), -_SAFETY)
         if int is not None:
-            int.irq(_woken, 2)  # Pin.IRQ_FALLING is another number on some ports: see below
+            int.irq(_woken, int.IRQ_FALLING)
         self.start()
 
     # Registers at leisure.
@@ -197,13 +197,15 @@ class W5500(Wiznet):
         """Read what has come: whole frames stand in held[0:_end]. False: there is none."""
         pin = self._int
         if pin is not None and pin():
-            now = self._ticks()
+            now = self.ticks()
             if ticks_diff(now, self._looked) < _SAFETY:
                 return False
             self._looked = now
+        if not self.ready:
+            return False
         bus = self._bus
         pointers = self._pointers
-        for _ in range(_AGAIN):
+        for _ in range(_READS):
             bus.read(_SOCKET_READ, _SN_RX_RSR, pointers)
             size = pointers[0] << 8 | pointers[1]
             behind = (pointers[4] << 8 | pointers[5]) - (pointers[2] << 8 | pointers[3])
@@ -227,7 +229,7 @@ class W5500(Wiznet):
         at = 0
         while at + 2 <= size:
             n = held[at] << 8 | held[at + 1]
-            if n < _LEAST or n > _MOST:
+            if n < _LEAST or n > _LONGEST:
                 if at:
                     break  # what is in front of it can still be had
                 self.recover(CORRUPT)
@@ -255,13 +257,13 @@ class W5500(Wiznet):
         word[0] = _RECV
         word[1] = 0x04
         self._bus.write(_SOCKET_WRITE, _SN_CR, word)
-        self._looked = self._ticks() - _SAFETY
+        self._looked = ticks_add(self.ticks(), -_SAFETY)
 
     def _quiet(self):
         """INT is low for nothing: what came was read already."""
         self._octet[0] = 0x04
         self._bus.write(_SOCKET_WRITE, _SN_IR, self._octet)
-        self._looked = self._ticks() - _SAFETY
+        self._looked = ticks_add(self.ticks(), -_SAFETY)
 
     @micropython.native
     def send(self, buf, start: int, end: int) -> bool:
@@ -271,6 +273,9 @@ class W5500(Wiznet):
             return True
         if self._sent and not self._went():
             return False
+        if not self.ready:
+            self.lost += 1
+            return True
         bus = self._bus
         if buf is self._prepared and start == self._prepared_at:
             # More than the frame is written, and not sent.
@@ -285,7 +290,7 @@ class W5500(Wiznet):
         self._octet[0] = _SEND
         bus.write(_SOCKET_WRITE, _SN_CR, self._octet)
         self._sent = True
-        self._sent_at = self._ticks()
+        self._sent_at = self.ticks()
         return True
 
     def _went(self) -> bool:
@@ -297,9 +302,10 @@ class W5500(Wiznet):
             self._bus.write(_SOCKET_WRITE, _SN_IR, octet)
             self._sent = False
             return True
-        if ticks_diff(self._ticks(), self._sent_at) > _LATE:
+        if ticks_diff(self.ticks(), self._sent_at) > _LATE:
+            self._sent = False
             self.recover(LATE)
-            return not self._sent
+            return True
         return False
 
     def wait(self, ms=None, spin=0) -> bool:
@@ -321,8 +327,8 @@ class W5500(Wiznet):
             passed = ticks_diff(ticks_ms(), start)
             if ms is not None and passed >= ms:
                 return False
-            if passed > 1000:
-                return True  # link() is to be asked
+            if passed >= _SAFETY:
+                return True  # for recv() to look, whatever INT says
             idle()
         return True
 

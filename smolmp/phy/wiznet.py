@@ -7,7 +7,7 @@ else can go wrong is what drivers have reported since 2014.
     a length that cannot be   drop all there is once; at the second time open the socket anew
     SENDOK does not come      open the socket anew (it was seen stuck with Sn_IR = 0)
     the chip was reset        noticed by its registers once a second, or by the above: set it up
-    nothing answers           the link is down; tried again every second
+    nothing answers           the link is down, what is to be sent is lost; tried every second
 """
 
 from time import sleep_ms, ticks_diff, ticks_ms
@@ -59,17 +59,20 @@ LATE = const(-4)  # SENDOK did not come
 
 class Wiznet(Device):
     """`mac`: text, the station's address: the chip lets pass what is for it, and broadcasts.
-    `rst`: a Pin, None when it is not wired.
+    `rst`: a Pin, None when it is not wired. `ticks`: the clock, in ms.
 
-    Counters: dropped (too long for the buffer or the wire), corrupt, late, stuck, and what was
-    done about them: reopened, restarted.
+    Counters: dropped (too long for the buffer or the wire), lost (sent while the chip was out of
+    order), corrupt, late, stuck, and what was done about them: reopened, restarted.
     """
 
-    def __init__(self, mac, rst=None, promiscuous=False):
+    def __init__(self, mac, rst=None, promiscuous=False, ticks=ticks_ms):
         super().__init__(ETHERNET, _MTU)
         self.mac = parse_mac(mac)
         self.promiscuous = promiscuous
-        self.dropped = self.corrupt = self.reopened = self.restarted = self.late = self.stuck = 0
+        self.dropped = self.lost = self.corrupt = self.late = self.stuck = 0
+        self.reopened = self.restarted = 0
+        self.ready = False  # the socket is open, as far as is known
+        self.ticks = ticks
         self._rst = rst
         self._groups = [0, 0]  # joined, of IPv4 and of IPv6
         self._up = False
@@ -101,6 +104,7 @@ class Wiznet(Device):
         OSError: it does not answer; the text tells what was read and what to look at.
         """
         self.halt()
+        self.ready = False
         if self._rst is not None:
             self._rst(0)
             sleep_ms(1)
@@ -113,7 +117,8 @@ class Wiznet(Device):
         while version != _VERSION:
             tries -= 1
             if not tries:
-                raise OSError("W5500: version register reads 0x%02x, not 0x04%s" % _advice(version))
+                text = "W5500: version register reads 0x%02x, not 0x04%s"
+                raise OSError(text % _advice(version))
             sleep_ms(2)
             version = self.read(_COMMON, _VERSIONR)
         self.write(_COMMON, _MR, b"\x10")  # never answer a ping itself
@@ -123,17 +128,22 @@ class Wiznet(Device):
         self.write(_COMMON, _SHAR, self.mac)
         self.write(_SOCKET, _SN_IMR, b"\x04")
         self.write(_COMMON, _SIMR, b"\x01")
-        self.open()
+        if not self.open():
+            raise OSError("W5500: socket 0 does not open: a clock too fast for the wires?")
 
     def open(self) -> bool:
         """Open socket 0 as MACRAW, empty. True: it is open."""
-        self.command(_CLOSE)
+        self.ready = False
+        if not self.command(_CLOSE):
+            return False
         self.write(_SOCKET, _SN_MR, bytes((self._mode(),)))
-        self.command(_OPEN)
+        if not self.command(_OPEN) or self.read(_SOCKET, _SN_SR) != _MACRAW:
+            return False
         self.write(_SOCKET, _SN_IR, b"\x1f")
         rx_rd = self.read(_SOCKET, _SN_RX_RD, 2)
         self.opened(rx_rd, self.read(_SOCKET, _SN_TX_WR, 2))
-        return self.read(_SOCKET, _SN_SR) == _MACRAW
+        self.ready = True
+        return True
 
     def _mode(self):
         if self.promiscuous:
@@ -196,11 +206,12 @@ class Wiznet(Device):
 
     def _revive(self):
         """Open the socket anew, or set up the chip if it does not answer as it should."""
-        if self.read(_COMMON, _VERSIONR) == _VERSION and self.read(_COMMON, _SHAR, 6) == self.mac:
+        if self.read(_COMMON, _VERSIONR) == _VERSION and self._is_ours():
             self.reopened += 1
             if self.open():
                 return
-        now = ticks_ms()
+        now = self.ticks()
+        self.ready = False
         if self._tried is not None and ticks_diff(now, self._tried) < _TRY_AGAIN:
             self._up = False
             return
@@ -215,10 +226,13 @@ class Wiznet(Device):
         """Asked once a second: the cable, and whether the chip is still as it was set up."""
         self.halt()
         self._fresh = True
-        if self.read(_SOCKET, _SN_SR) != _MACRAW or self.read(_COMMON, _SHAR, 6) != self.mac:
+        if not self.ready or self.read(_SOCKET, _SN_SR) != _MACRAW or not self._is_ours():
             self._revive()
-        self._up = self.read(_SOCKET, _SN_SR) == _MACRAW and self.read(_COMMON, _PHYCFGR) & 1 != 0
+        self._up = self.ready and self.read(_COMMON, _PHYCFGR) & 1 != 0
         return self._up
+
+    def _is_ours(self):
+        return self.read(_COMMON, _SHAR, 6) == self.mac
 
     def speed(self):
         """(Mbit/s, full duplex) of the cable, None while there is none."""
@@ -230,12 +244,13 @@ class Wiznet(Device):
 
     def __str__(self):
         return (
-            "W5500 %s, link %s: %d dropped, %d corrupt, %d late, %d stuck; %d reopened,"
+            "W5500 %s, link %s: %d dropped, %d lost, %d corrupt, %d late, %d stuck; %d reopened,"
             " %d restarted"
         ) % (
             format_mac(self.mac),
             "up" if self._up else "down",
             self.dropped,
+            self.lost,
             self.corrupt,
             self.late,
             self.stuck,

@@ -252,7 +252,7 @@ class Chip:
             registers[SN_SR] = 0
             self._sending = None
         elif registers[SN_SR] != MACRAW:
-            raise Undefined("command 0x%02x of a closed socket" % command)
+            return  # the chip was reset, and who commands does not know yet
         elif command == RECV:
             self._rx_read = _word(registers, SN_RX_RD)
             if self._rx_write - self._rx_read & 0xFFFF > registers[SN_RXBUF] << 10:
