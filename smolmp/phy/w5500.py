@@ -25,7 +25,7 @@ _CHUNK = const(64)
 _CHUNKS = const(24)
 _SIZE = const(1536)  # _CHUNKS * _CHUNK
 _LEAST = const(62)  # a length and the shortest frame
-_LONGEST = const(1520)  # a length and the longest frame, VLAN tag included
+_FRAME_MOST = const(1520)  # a length and the longest frame, VLAN tag included
 
 _SOCKET_READ = const(0x08)
 _SOCKET_WRITE = const(0x0C)
@@ -229,7 +229,7 @@ class W5500(Wiznet):
         at = 0
         while at + 2 <= size:
             n = held[at] << 8 | held[at + 1]
-            if n < _LEAST or n > _LONGEST:
+            if n < _LEAST or n > _FRAME_MOST:
                 if at:
                     break  # what is in front of it can still be had
                 self.recover(CORRUPT)
