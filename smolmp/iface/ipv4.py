@@ -479,6 +479,7 @@ def join(iface, group: bytes) -> bool:
         raise OverflowError("no room for another group")
     table[at + n] = words[0]
     table[_IPV4_GROUPS] = n + 1
+    iface.device.join(addresses.group_mac(group))
     return True
 
 
@@ -493,5 +494,6 @@ def leave(iface, group: bytes) -> bool:
         if table[at + i] == words[0]:
             table[at + i] = table[at + n - 1]
             table[_IPV4_GROUPS] = n - 1
+            iface.device.leave(addresses.group_mac(group))
             return True
     return False

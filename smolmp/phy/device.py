@@ -92,6 +92,13 @@ class Device:
         """Is the other end there (cable, association, open descriptor)? Asked at every poll."""
         return True
 
+    def join(self, mac: bytes):
+        """Let frames to the group address `mac` pass, too: a device with a filter has to be told.
+        Each group is joined once; what has no filter ignores it."""
+
+    def leave(self, mac: bytes):
+        """Frames to `mac` need not pass any more."""
+
     def wait(self, ms=None, spin=0) -> bool:
         """Sleep until a frame may be there (True) or ms milliseconds are over (False).
 
@@ -127,6 +134,12 @@ class Middleware(Device):
 
     def link(self) -> bool:
         return self.inner.link()
+
+    def join(self, mac: bytes):
+        self.inner.join(mac)
+
+    def leave(self, mac: bytes):
+        self.inner.leave(mac)
 
     def wait(self, ms=None, spin=0) -> bool:
         return self.inner.wait(ms, spin)

@@ -317,3 +317,10 @@ def is_link_local(address: bytes) -> bool:
 def is_unicast(address: bytes) -> bool:
     """One host's: neither unspecified nor multicast nor broadcast."""
     return not (is_unspecified(address) or is_multicast(address) or is_broadcast(address))
+
+
+def group_mac(group: bytes) -> bytes:
+    """The link address of an IPv4 (RFC 1112 6.4) or IPv6 (RFC 2464 7) group."""
+    if len(group) == 16:
+        return b"\x33\x33" + group[12:]
+    return bytes((1, 0, 0x5E, group[1] & 0x7F)) + group[2:]
