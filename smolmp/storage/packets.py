@@ -87,11 +87,12 @@ def packet_drop(words: ptr32) -> int:
 
 
 @micropython.viper
-def packet_take(words: ptr32, meta: ptr32, buffer, dst, room: int) -> int:
+def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
     """The oldest datagram goes to dst[:room], which the caller proves, its metadata to meta.
 
-    Its length; -1: there is none; -2: it was larger than room, and is lost.
+    Its length; -1: there is none; -2: it was larger than room, and is lost. queue: the words.
     """
+    words = ptr32(queue)
     if words[_PACKET_COUNT] == 0:
         return -1
     size = words[_PACKET_META]
@@ -117,7 +118,7 @@ def packet_take(words: ptr32, meta: ptr32, buffer, dst, room: int) -> int:
                 d[i] = s[i]
                 i += 1
         else:
-            ring_read(buffer, words, 0, 0, dst, 0, n)
+            ring_read(buffer, queue, 0, 0, dst, 0, n)
     at += n
     if at >= words[_RING_CAPACITY]:
         at -= words[_RING_CAPACITY]

@@ -17,7 +17,7 @@ from hostile_frames import FRAME, IDENT, LISTENING, Choices, Generator
 
 from smolmp.iface import Interface
 from smolmp.phy.device import ETHERNET, IP, Device
-from smolmp.socket import icmp, raw, tcp, udp
+from smolmp.socket import icmp, raw, tcp, udp, udp_express  # noqa: F401
 from smolmp.socket.set import SocketSet, next_bit
 from smolmp.wire import arp, icmpv4, ipv4
 from smolmp.wire import tcp as wire_tcp
