@@ -23,6 +23,7 @@ from smolmp.socket.tcp.acknowledge import acknowledged
 from smolmp.socket.tcp.receive import schedule_ack
 from smolmp.socket.tcp.statistics import lap
 from smolmp.storage.kernels import ring_write_sum
+from smolmp.wire.checksum import copy_checksum
 
 _OPTIONS = const(29)
 _STATE = const(14)
@@ -52,6 +53,7 @@ _FLAG_DEAF = const(32768)
 _ACK_BIT = const(16)
 _LEAST_IPV4 = const(0x45)
 _RX_NET = const(16)  # where the IP header stands in iface.rx
+_MUCH = const(256)  # octets, from where a board's copy_checksum() is worth its call
 _MEDIUM_ETHERNET = const(1)
 
 _E_ETHER = const(10)  # behind the template, the frame's first ten words
@@ -161,17 +163,27 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
         room = w[_RX] - w[_RX_LENGTH]
         if room > w[_RX] - end:
             room = w[_RX] - end
-        end += int(ptr32(ring))
-        if n <= room and (n | end) & 3 == 0:
+        one = 1
+        wide = int(one << 31 > 0)
+        if n > room or n >= _MUCH and not wide or (n | (end + int(ptr32(ring)))) & 3:
+            v = (v & 0xFFFF) + (v >> 16)
+            v = (v & 0xFFFF) + (v >> 16)
+            v = (v & 0xFF) << 8 | v >> 8
+            if n > room:
+                v = int(ring_write_sum(ring, block, _RX, 0, rx, 36 + header, n, v))
+            else:
+                v = int(copy_checksum(ring, end, rx, 36 + header, n, v))
+            if (v >> 31) & 1:
+                return 0
+        else:
             # One piece of whole words: copied and summed here, in the three registers that viper
-            # gives to the first three locals. copy_checksum tells about the two ways to sum.
+            # gives to the first three locals. copy_checksum tells about the two ways to sum; on
+            # a board a port may have a faster one, to which the call is worth it.
             kept = words
-            words = ptr32(end)
+            words = ptr32(end + int(ptr32(ring)))
             f = ptr32(int(f) + 36 + header)
             stop = int(f) + n
             n = v
-            one = 1
-            wide = int(one << 31 > 0)
             while stop - int(f) >= 32:
                 words[0] = f[0]
                 words[1] = f[1]
@@ -200,13 +212,6 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             v = n
             n = text
             words = kept
-        else:
-            v = (v & 0xFFFF) + (v >> 16)
-            v = (v & 0xFFFF) + (v >> 16)
-            v = (v & 0xFF) << 8 | v >> 8
-            v = int(ring_write_sum(ring, block, _RX, 0, rx, 36 + header, n, v))
-            if (v >> 31) & 1:
-                return 0
     v = (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
     v = (v & 0xFFFF) + (v >> 16)
     if v != 0xFFFF:
