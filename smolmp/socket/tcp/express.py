@@ -54,6 +54,7 @@ _FLAG_DEAF = const(32768)
 _ACK_BIT = const(16)
 _LEAST_IPV4 = const(0x45)
 _RX_NET = const(16)  # where the IP header stands in iface.rx
+_MUCH = const(256)  # octets, from where a board's copy_checksum() is worth its call
 _MEDIUM_ETHERNET = const(1)
 
 _E_ETHER = const(10)  # behind the template, the frame's first ten words
