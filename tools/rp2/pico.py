@@ -90,8 +90,16 @@ class Pico:
         self._console = self.device.cdc
         self._heard = bytearray()
         self._to_send = b""
-        start = LAYOUT.fs_start
-        self.mcu.flash[start : start + BLOCK * BLOCKS] = image(files or {})
+        self.filesystem = image(files or {})
+
+    @property
+    def filesystem(self):
+        """The littlefs image on its flash, BLOCK * BLOCKS octets."""
+        return bytes(self.mcu.flash[LAYOUT.fs_start : LAYOUT.fs_start + BLOCK * BLOCKS])
+
+    @filesystem.setter
+    def filesystem(self, octets):
+        self.mcu.flash[LAYOUT.fs_start : LAYOUT.fs_start + BLOCK * BLOCKS] = octets
 
     @property
     def now(self):
@@ -132,6 +140,10 @@ class Pico:
         """Type `data` on the board's console."""
         self._to_send += data
         self._feed()
+
+    def is_listening(self):
+        """Was all that was typed handed over?"""
+        return not self._to_send
 
     def heard(self, mark):
         """All that was printed up to and with `mark`, taken away; None if `mark` did not come."""
