@@ -71,8 +71,6 @@ _K_CHANGES = const(6)
 _K_MARKS = const(7)
 _K_SLOT = const(8)
 
-_MUCH = const(256)  # octets, where a call costs less than what it is quicker
-
 _TAKEN = const(1)
 _GREW = const(2)
 _TEXT = const(4)
