@@ -74,7 +74,8 @@ class Emac(Device):
     """mac: our address, "02:00:00:00:00:01". phy: the PHY's MDIO address, None: look for it.
     mdc, mdio: GPIO numbers. power, reset: Pin objects, outputs; power is high when on, reset is
     low in reset. rx, tx: frames that can wait. memory: a buffer for rings and frames, of
-    Emac.octets(rx, tx), None: a new one. bus: tests give a model of the chip.
+    Emac.octets(rx, tx), None: a new one. promiscuous: as set_promiscuous() says. bus: tests give a
+    model of the chip.
 
     Counters: `dropped` (frames longer than the caller's buffer or than the link's), `lost` (not
     sent: link down, too long, in a ring that was started anew), `rx_errors`, `tx_errors`; as the
@@ -95,6 +96,7 @@ class Emac(Device):
         rx=8,
         tx=4,
         memory=None,
+        promiscuous=False,
         bus=None,
     ):
         super().__init__(ETHERNET, _MTU)
@@ -117,8 +119,8 @@ class Emac(Device):
         self._base = self._place(bus)
         self._rx_buffers = (rx + tx) * _DESCRIPTOR
         self._tx_buffers = self._rx_buffers + rx * self._size
-        self._groups = []
-        self._promiscuous = False
+        self._joined = {}  # group: how often
+        self._promiscuous = promiscuous
         self._up = False
         self._broken = False  # a restart has failed
         self._began = self._serviced = 0
@@ -233,11 +235,12 @@ class Emac(Device):
         value = 0
         if self._promiscuous:
             value |= reg.FILTER_PROMISCUOUS
-        if len(self._groups) >= reg.MAC_ADDRESSES:
+        groups = list(self._joined)
+        if len(groups) >= reg.MAC_ADDRESSES:
             value |= reg.FILTER_ALL_MULTICAST
         for n in range(1, reg.MAC_ADDRESSES):
-            if n <= len(self._groups):
-                self._write_address(n, self._groups[n - 1])
+            if n <= len(groups):
+                self._write_address(n, groups[n - 1])
             else:
                 self._write(reg.MAC_ADDRESS + 8 * n, 0)
                 self._write(reg.MAC_ADDRESS + 8 * n + 4, 0)
@@ -248,14 +251,22 @@ class Emac(Device):
         self._promiscuous = bool(on)
         self._write_filter()
 
-    def set_groups(self, groups):
-        """Receive these multicast addresses ("01:00:5e:00:00:fb", ...) and no others."""
-        groups = [parse_mac(text) for text in groups]
-        for group in groups:
-            if not group[0] & 1:
-                raise ValueError("not a group's address: " + format_mac(group))
-        self._groups = groups
+    def join(self, mac):
+        """Let the group's link address `mac` (6 octets) pass, as often joined as left."""
+        mac = bytes(mac)
+        if not mac[0] & 1:
+            raise ValueError("not a group's address: " + format_mac(mac))
+        self._joined[mac] = self._joined.get(mac, 0) + 1
         self._write_filter()
+
+    def leave(self, mac):
+        mac = bytes(mac)
+        left = self._joined.get(mac, 0) - 1
+        if left > 0:
+            self._joined[mac] = left
+        elif left == 0:
+            del self._joined[mac]
+            self._write_filter()
 
     # Frames.
 

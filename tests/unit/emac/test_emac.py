@@ -97,34 +97,45 @@ def test_filters():
     chip, driver = emac()
     assert chip.receive(frame(60, BROADCAST)) and take(driver) is not None
     assert not chip.receive(frame(60, OTHER)) and not chip.receive(frame(60, group))
-    driver.set_groups(["01:00:5e:00:00:fb"])
+    driver.join(group)
+    driver.join(group)
     assert chip.receive(frame(60, group)) and not chip.receive(frame(60, other))
-    many = ["01:00:5e:00:00:%02x" % i for i in range(7)]
-    driver.set_groups(many)
+    driver.leave(group)
+    assert chip.receive(frame(60, group))
+    driver.leave(group)
+    driver.leave(group)  # once too often
     assert not chip.receive(frame(60, group)) and not chip.receive(frame(60, other))
-    assert chip.receive(frame(60, b"\x01\x00\x5e\0\0\x06"))
-    driver.set_groups(many + ["01:00:5e:00:00:fb"])  # more than it has room for: all groups
+    while take(driver):
+        pass
+    many = [b"\x01\x00\x5e\0\0" + bytes([i]) for i in range(7)]
+    for each in many:
+        driver.join(each)
+    assert not chip.receive(frame(60, group)) and not chip.receive(frame(60, other))
+    assert chip.receive(frame(60, many[0])) and chip.receive(frame(60, many[6]))
+    driver.join(group)  # more than it has room for: all groups
     assert chip.receive(frame(60, group)) and chip.receive(frame(60, other))
     while take(driver):
         pass
     assert not chip.receive(frame(60, OTHER))
-    driver.set_groups([])
-    assert not chip.receive(frame(60, group))
+    for each in [group] + many:
+        driver.leave(each)
+    assert not chip.receive(frame(60, group)) and not chip.receive(frame(60, many[3]))
     driver.set_promiscuous(True)
     assert chip.receive(frame(60, OTHER)) and take(driver) == frame(60, OTHER)
     driver.set_promiscuous(False)
     assert not chip.receive(frame(60, OTHER)) and chip.receive(frame(60))
-    for wrong in (["02:00:00:00:00:01"], ["what"]):
-        try:
-            driver.set_groups(wrong)
-        except ValueError:
-            continue
-        raise AssertionError("taken")
+    chip, driver = emac(promiscuous=True)
+    assert chip.receive(frame(60, OTHER))
+    try:
+        driver.join(OTHER)
+    except ValueError:
+        return
+    raise AssertionError("joined")
 
 
 def test_filters_survive_a_restart():
     chip, driver = emac()
-    driver.set_groups(["01:00:5e:00:00:fb"])
+    driver.join(b"\x01\x00\x5e\0\0\xfb")
     chip.bus_error()
     assert settle(chip, driver) and driver.restarts == 1
     assert chip.receive(frame(60, b"\x01\x00\x5e\0\0\xfb")) and chip.receive(frame())
