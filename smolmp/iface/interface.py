@@ -243,15 +243,7 @@ class Interface(Configuration):
     def poll_egress(self, now: int, sockets) -> int:
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
-        now &= _TICKS_MASK
-        earliest = sockets.earliest
-        if (
-            now != self.now
-            or self.busy
-            or self.neighbors.incomplete
-            or self.tasks
-            or (earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF)
-        ):
+        if now & _TICKS_MASK != self.now or self.busy:  # else a poll has let this ms begin
             begin(self, now, sockets)
         sent = egress(self, sockets, count_bits(sockets.marks, sockets.words), 0)
         if next_bit(sockets.changes, 0, sockets.slots) >= 0 and sockets.has_changes():
