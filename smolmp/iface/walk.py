@@ -88,9 +88,7 @@ def ingress(iface, sockets, budget, n) -> int:
                 else:
                     handler(iface, sockets)
         n = 0
-    more = budget <= 0
-    if iface.more is not more:
-        iface.more = more
+    iface.more[0] = budget <= 0
     return budget
 
 
