@@ -88,6 +88,13 @@ def count(counters: ptr32, i: int):
 
 
 @micropython.viper
+def count_two(counters: ptr32, i: int, j: int):
+    """One more of each of two."""
+    counters[i] = counters[i] + 1
+    counters[j] = counters[j] + 1
+
+
+@micropython.viper
 def count_many(counters: ptr32, i: int, n: int):
     """counters[i] += n"""
     counters[i] = counters[i] + n

@@ -369,7 +369,11 @@ class Descriptor(Device):
             ms = _FOREVER
         if 0 <= ms < spin // 1000:
             spin = 1000 * ms
-        events = self._spin(spin) if spin else 0
+        events = 0
+        if spin:
+            events = self._spin(spin)
+            if ms > 0:
+                ms -= spin // 1000
         if not events:
             events = self._events(ms)
         if events and not events & _POLLIN:

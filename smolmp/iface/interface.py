@@ -162,7 +162,7 @@ class Interface(Configuration):
         device.prepare(self.tx, self.tx_start)
         self.burst = 0  # segments that may follow the one dispatch() sends, and that did
         self.followed = 0
-        self.more = False  # the budget ended before the work did
+        self.more = [False]  # the budget ended before the work did; an item is cheap to change
         if loopback is None:
             loopback = getattr(device, "loopback", False)
         self.ipv4[3] = 1 if loopback else 0
@@ -220,8 +220,10 @@ class Interface(Configuration):
         else:
             n = lane.drain(self, budget)
             left = budget - lane.taken
-            if n or left <= 0 or self.more:
+            if n:
                 ingress(self, sockets, left, n)
+            else:
+                self.more[0] = left <= 0
         if (
             next_bit(sockets.marks, 0, sockets.slots) >= 0
             or neighbors.events != sockets.neighbor_events
@@ -243,15 +245,7 @@ class Interface(Configuration):
     def poll_egress(self, now: int, sockets) -> int:
         """Let every marked socket send at most one packet. 0: nothing was sent; 1: something was;
         2: sockets changed."""
-        now &= _TICKS_MASK
-        earliest = sockets.earliest
-        if (
-            now != self.now
-            or self.busy
-            or self.neighbors.incomplete
-            or self.tasks
-            or (earliest >= 0 and (now - earliest) & _TICKS_MASK < _TICKS_HALF)
-        ):
+        if now & _TICKS_MASK != self.now or self.busy:  # else a poll has let this ms begin
             begin(self, now, sockets)
         sent = egress(self, sockets, count_bits(sockets.marks, sockets.words), 0)
         if next_bit(sockets.changes, 0, sockets.slots) >= 0 and sockets.has_changes():
@@ -262,7 +256,7 @@ class Interface(Configuration):
     def poll_delay(self, now: int, sockets):
         """Milliseconds until poll() has something to do unless a frame arrives, 0: now, None:
         only then. With a busy device and nothing else to do: 1."""
-        if self.more:
+        if self.more[0]:
             return 0
         if next_bit(sockets.marks, 0, sockets.slots) >= 0:
             return 1 if self.busy else 0

@@ -88,9 +88,7 @@ def ingress(iface, sockets, budget, n) -> int:
                 else:
                     handler(iface, sockets)
         n = 0
-    more = budget <= 0
-    if iface.more is not more:
-        iface.more = more
+    iface.more[0] = budget <= 0
     return budget
 
 
@@ -116,9 +114,12 @@ def egress(iface, sockets, budget, burst) -> int:
         if slot < 0:
             break
         budget -= 1
-        room = burst if burst < budget else budget
-        if room and next_bit(marks, slot + 1, slots) < 0 and next_bit(marks, 0, slot) < 0:
-            room = budget  # nobody else waits for a turn
+        room = burst
+        if room:
+            if room > budget:
+                room = budget
+            if next_bit(marks, slot + 1, slots) < 0 and next_bit(marks, 0, slot) < 0:
+                room = budget  # nobody else waits for a turn
         if iface.burst != room:
             iface.burst = room
         code = dispatchers[slot](iface)

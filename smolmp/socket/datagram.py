@@ -17,8 +17,7 @@ from micropython import const
 
 from smolmp.socket.endpoint import address_of, clear, clear_address, set_address
 from smolmp.socket.set import set_bit
-from smolmp.storage.kernels import ring_write
-from smolmp.storage.packets import PacketRing, packet_enter, packet_take
+from smolmp.storage.packets import PacketRing, packet_put, packet_take
 
 _FAMILY = const(0)
 _PROTO = const(1)
@@ -34,9 +33,6 @@ _FLOW_WORDS = const(14)
 _SCOPE_SHIFT = const(8)
 
 _RING_CAPACITY = const(0)  # words of PacketRing
-_RING_READ_AT = const(1)
-_RING_LENGTH = const(2)
-_PACKET_SLOTS = const(3)
 _PACKET_COUNT = const(5)
 
 _SENT = const(1)
@@ -100,18 +96,16 @@ def enqueue(socket, data, off, n, flow):
     """Queue data[off:off + n], inside data; n, or None when the queue has no room for it."""
     ring = socket._tx
     words = ring.words
-    held = words[_PACKET_COUNT]
-    if held == words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
+    held = packet_put(words, flow, ring.buffer, data, off, n)
+    if held < 0:
         if n > words[_RING_CAPACITY]:
             raise OSError(_EMSGSIZE)
         socket._starved = True
         return None
-    if not held:
-        words[_RING_READ_AT] = 0  # aligned, and in one piece
-        if socket.slot >= 0:  # otherwise it is marked, or waits for a neighbour
-            set_bit(socket.sockets.marks, socket.slot)
-    ring_write(ring.buffer, words, 0, 0, data, off, n)
-    packet_enter(words, n, flow)
+    if not held:  # otherwise it is marked, or waits for a neighbour
+        slot = socket.slot
+        if slot >= 0:
+            set_bit(socket.sockets.marks, slot)
     return n
 
 

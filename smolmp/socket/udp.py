@@ -19,7 +19,7 @@ from errno import ECONNREFUSED, EHOSTUNREACH, EINVAL
 import micropython
 from micropython import const
 
-from smolmp.counters import count
+from smolmp.counters import count, count_two
 from smolmp.socket.datagram import DatagramSocket, Metadata, aim, enqueue
 from smolmp.socket.demux import find
 from smolmp.socket.endpoint import (
@@ -417,19 +417,21 @@ def _dispatcher(socket):
     """What the set calls to have `socket` send: most often to whom the last packet went, too."""
     ring = socket._tx
 
+    # Defaults are at hand; globals would be searched for.
     @micropython.native
-    def short(iface, socket=socket, words=ring.words, buffer=ring.buffer, out=socket._out):
+    def short(
+        iface, socket=socket, words=ring.words, buffer=ring.buffer, out=socket._out, stage=_stage
+    ):
         tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = iface.outward
         end = 0
         if not socket._starved and not iface.checksums:
-            end = _stage(tx, words, buffer, out, iface.clear_end - _TX_PAYLOAD, 0)
+            end = stage(tx, words, buffer, out, iface.clear_end - _TX_PAYLOAD, 0)
         if not end or not emit_packet(tx, out, end, neighbors, _HINTED, mac, iface.now):
             return socket.dispatch(iface)
         if not transmit(tx, start, end):
             count(counters, _COUNT_TX_BUSY)
             return _BUSY
-        count(counters, _COUNT_TX_FRAMES)
-        count(counters, _COUNT_UDP_OUT)
+        count_two(counters, _COUNT_TX_FRAMES, _COUNT_UDP_OUT)
         packet_drop(words)
         return _SENT if words[_PACKET_COUNT] else _LAST
 

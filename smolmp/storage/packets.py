@@ -87,6 +87,43 @@ def packet_drop(words: ptr32) -> int:
 
 
 @micropython.viper
+def packet_put(queue, meta: ptr32, buffer, src, soff: int, n: int) -> int:
+    """src[soff:soff + n], which the caller proves, becomes a datagram behind the others, with the
+    metadata meta. How many were before it; -1: there is no slot or not enough room, nothing
+    changed. queue: the words."""
+    words = ptr32(queue)
+    held = words[_PACKET_COUNT]
+    if held >= words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
+        return -1
+    if held == 0:
+        words[_RING_READ_AT] = 0  # aligned, and in one piece
+    at = words[_RING_READ_AT] + words[_RING_LENGTH]
+    if at >= words[_RING_CAPACITY]:
+        at -= words[_RING_CAPACITY]
+    if n <= _FEW and at + n <= words[_RING_CAPACITY]:
+        s = ptr8(int(ptr8(src)) + soff)
+        d = ptr8(int(ptr8(buffer)) + at)
+        i = 0
+        while i < n:
+            d[i] = s[i]
+            i += 1
+    else:
+        ring_write(buffer, queue, 0, 0, src, soff, n)
+    size = words[_PACKET_META]
+    i = words[_PACKET_FIRST] + held
+    if i >= words[_PACKET_SLOTS]:
+        i -= words[_PACKET_SLOTS]
+    i = _PACKET_TABLE + i * (size + 1)
+    words[i] = n
+    while size > 0:
+        words[i + size] = meta[size - 1]
+        size -= 1
+    words[_PACKET_COUNT] = held + 1
+    words[_RING_LENGTH] = words[_RING_LENGTH] + n
+    return held
+
+
+@micropython.viper
 def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
     """The oldest datagram goes to dst[:room], which the caller proves, its metadata to meta.
 
@@ -204,15 +241,7 @@ class PacketRing:
             meta = self._zeros
         elif _len(meta) < words[_PACKET_META]:
             raise ValueError("meta")
-        count = words[_PACKET_COUNT]
-        if count == words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
-            return False
-        if count == 0:
-            # aligned, and in one piece
-            words[_RING_READ_AT] = 0
-        ring_write(self.buffer, words, 0, 0, src, soff, n)
-        packet_enter(words, n, meta)
-        return True
+        return packet_put(words, meta, self.buffer, src, soff, n) >= 0
 
     def peek_length(self) -> int:
         """Length of the oldest datagram, -1 when there is none."""

@@ -5,7 +5,7 @@ KIND: tap, tapbatch (a TAP read in batches), tun, fd, packet
 TASK: echo N   takes N frames and sends an answer to each, with the heap locked
       small    takes frames with a buffer of 128 octets
       down     sends a frame each 20 ms, tells when the link changes
-      wait     tells how long wait(ms) took
+      wait     tells how long wait(ms, spin) took
 """
 
 import sys
@@ -86,9 +86,10 @@ def down(device):
 
 
 def wait(device):
-    for ms in (0, 1, 30, 200):
+    # With spin: it looks again and again at first, never for longer than ms.
+    for ms, spin in ((0, 0), (1, 0), (30, 0), (200, 0), (0, 20000), (1, 20000), (30, 5000)):
         start = time.ticks_us()
-        found = device.wait(ms)
+        found = device.wait(ms, spin)
         print("waited", ms, time.ticks_diff(time.ticks_us(), start), found)
 
 

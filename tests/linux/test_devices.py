@@ -163,7 +163,7 @@ def test_wait(wire, target):
     os.close(fd)
     assert program.wait() == 0, program.output
     found = re.findall(r"waited (\d+) (\d+) (\w+)", program.output)
-    assert len(found) == 4
+    assert len(found) == 7
     for ms, us, frame in found:
         assert frame == "False"
         assert int(ms) * 1000 - 1000 <= int(us) < int(ms) * 1000 + 50000

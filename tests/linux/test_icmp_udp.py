@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import time
 
 import pytest
 
@@ -82,6 +83,25 @@ def test_udp_echo_of_a_burst(wire, target):
             for message in sent:
                 s.send(message)
             assert [s.recv(2000) for _ in sent] == sent
+    wire.check()
+
+
+def test_udp_echo_of_several_clients_to_a_stack_that_spins(wire, target):
+    """The lane is one client's, then another's; the stack looks for frames, and sleeps at last."""
+    wire.peer(target, "udpecho", 5001, "--spin", 2000)
+    clients = [wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+    for s in clients:
+        s.settimeout(5)
+        s.connect((wire.ip, 5001))
+    for i in range(600):
+        s = clients[i // 7 % 3 if i & 64 else i % 3]
+        message = bytes([i & 255]) * (1 + i % 100)
+        s.send(message)
+        assert s.recv(2000) == message, i
+        if i % 100 == 99:
+            time.sleep(0.02)  # longer than it spins
+    for s in clients:
+        s.close()
     wire.check()
 
 

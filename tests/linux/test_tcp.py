@@ -6,6 +6,7 @@ import re
 import selectors
 import socket
 import threading
+import time
 
 import netlab
 import pytest
@@ -46,6 +47,21 @@ def test_echo(wire, target):
             s.sendall(bytes([i & 255]))
             assert s.recv(10) == bytes([i & 255])
     wire.check(expect="tcp.flags.fin == 1 && ip.src == " + wire.ip)
+
+
+def test_echo_of_a_stack_that_spins(wire, target):
+    wire.peer(target, "echo", 5001, "--spin", 2000)
+    with wire.connect() as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(500):
+            s.sendall(bytes([i & 255]) * (1 + i % 90))
+            got = b""
+            while len(got) < 1 + i % 90:
+                got += s.recv(200)
+            assert got == bytes([i & 255]) * (1 + i % 90)
+            if i % 100 == 99:
+                time.sleep(0.02)  # longer than it spins
+    wire.check()
 
 
 def test_closed_port_is_refused(wire, target):

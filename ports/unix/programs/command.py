@@ -238,11 +238,15 @@ def interface(device, address, options, **more):
 
 @micropython.native
 def look(poll, ticks, sockets, budget, times):
-    """poll() up to `times` times, until sockets changed; those that did."""
-    for _ in range(times):
-        changed = poll(ticks(), sockets, budget)
-        if changed:
-            break
+    """poll() up to `times` times, until sockets changed; those that did.
+
+    After a poll that found nothing the next frame most likely comes alone: the program shall have
+    it before anybody looks for a second one.
+    """
+    changed = poll(ticks(), sockets, budget)
+    while not changed and times > 1:
+        changed = poll(ticks(), sockets, 1)
+        times -= 1
     return changed
 
 

@@ -343,9 +343,9 @@ def _drain_of(express):
 
 
 @micropython.native
-def finish(express, iface, socket, flags):
+def finish(express, iface, socket, flags, count=wind_up, settle=settle, owe=owe, set=set_bit):
     """What the segments of the batch ask for, once."""
-    n = wind_up(express.words, iface.counters, express.taken)
+    n = count(express.words, iface.counters, express.taken)
     socket, block, ring, known, second, board, changes, marks, slot = express.kit
     if n:
         what = settle(block, board, n, iface.now, socket.rto_min)
@@ -353,11 +353,11 @@ def finish(express, iface, socket, flags):
             iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
             follow(socket, iface, n, what)
         elif not flags & _TEXT:
-            set_bit(changes, slot)
+            set(changes, slot)
     if flags & _GREW:
-        set_bit(marks, slot)
+        set(marks, slot)
     if flags & _TEXT:
-        set_bit(changes, slot)
+        set(changes, slot)
         code = owe(block, iface.now, socket.ack_delay)
         if code:
             if code < 0:

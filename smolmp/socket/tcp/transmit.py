@@ -11,7 +11,7 @@ from errno import EHOSTUNREACH
 import micropython
 from micropython import const
 
-from smolmp.counters import count
+from smolmp.counters import count, count_two
 from smolmp.socket.tcp import closing, ecn, recovery, timers, user_timeout
 from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
@@ -107,26 +107,34 @@ def dispatcher(socket):
     """What the set calls to have `socket` send. Most often that is all that is queued, to the
     neighbour that the last packet went to: then headers and text are two kernels' work."""
 
+    # Defaults are at hand; globals would be searched for.
     @micropython.native
-    def short(iface, socket=socket, w=socket.w, ring=socket.tx_buffer, board=socket.board):
+    def short(
+        iface,
+        s=socket,
+        w=socket.w,
+        ring=socket.tx_buffer,
+        board=socket.board,
+        make=whole,
+        left=depart,
+    ):
         tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = iface.outward
         now = iface.now
-        end = whole(tx, w, ring, now)
+        end = make(tx, w, ring, now)
         if not end:
-            return dispatch(socket, iface)
+            return dispatch(s, iface)
         if emit_packet(tx, w, end, neighbors, _HINTED, mac, now):
             if not transmit(tx, start, end):
                 count(counters, _COUNT_TX_BUSY)
                 return _BUSY
-            count(counters, _COUNT_TX_FRAMES)
+            count_two(counters, _COUNT_TX_FRAMES, _COUNT_TCP_OUT)
         else:
-            code = iface.send(w, end)
-            if code != _SENT and code > _UNREACHABLE:
+            code = _send(iface, w, end)
+            if code != _SENT:
                 return code
-        count(counters, _COUNT_TCP_OUT)
-        what = depart(w, board, -1, 0, now)
-        if what & _SELDOM or socket.timeout or socket.agreed_timeout:
-            _departed(socket, iface, what)
+        what = left(w, board, -1, 0, now)
+        if what & _SELDOM or s.timeout or s.agreed_timeout:
+            _departed(s, iface, what)
         return _LAST
 
     return short
