@@ -6,6 +6,7 @@ puts what stands behind the colon into `self.argument`.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = Path(__file__).resolve().parent / "run_on_board.py"
+_IMPORTS_TCP = re.compile(r"^(?:from smolmp\.socket import .*\btcp\b|.*smolmp\.socket\.tcp)", re.M)
 
 
 class Target:
@@ -20,6 +22,8 @@ class Target:
     default = True  # part of a run that names no target
     board = False  # little memory, slow: functions marked "not on a board" are left out
     exclusive = False  # one file at a time (a board); else files run side by side
+    background = False  # beside everything else, and reported last
+    from_files = False  # what smolmp takes of a board's memory is the heap's, too
 
     def __init__(self, argument=""):
         self.argument = argument
@@ -31,6 +35,10 @@ class Target:
     def missing(self):
         """None when this machine has the target, else one line: what is missing, what to do."""
         return None
+
+    def takes(self, path):
+        """Can the target run anything of this file?"""
+        return True
 
     def command(self, job):
         """The argument list that runs `job` (session.Job: root, file, relative, functions,
@@ -123,10 +131,11 @@ class Rp2(Target):
 
     name = "rp2"
     board = True
-    default = False
+    background = True
     kind = "stock"
     firmware = "stock.uf2"
     frozen = ()  # what is in the firmware
+    from_files = True  # smolmp is there as .mpy files: TCP's leave 31 KB of the heap to a test
 
     def program(self):
         return REPOSITORY / "build" / "rp2" / "emulator" / "bin" / "python"
@@ -143,9 +152,14 @@ class Rp2(Target):
                     return f"{source} is newer than the firmware: run `make setup-rp2`"
         return None
 
+    def takes(self, path):
+        if not self.from_files:
+            return True
+        return path.parent.name != "tcp" and not _IMPORTS_TCP.search(path.read_text())
+
     def command(self, job):
         script = REPOSITORY / "tools" / "rp2" / "unit.py"
-        head = [str(self.program()), str(script), self.kind]
+        head = ["nice", "-n", "19", str(self.program()), str(script), self.kind]
         return [*head, str(job.root), str(job.file), *job.functions]
 
 
@@ -156,6 +170,7 @@ class Rp2Frozen(Rp2):
     kind = "frozen"
     firmware = "pico.uf2"
     frozen = ("smolmp",)
+    from_files = False
 
 
 TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen]
