@@ -23,7 +23,7 @@ class Target:
     board = False  # little memory, slow: functions marked "not on a board" are left out
     exclusive = False  # one file at a time (a board); else files run side by side
     background = False  # beside everything else, and reported last
-    from_files = False  # what smolmp takes of a board's memory is the heap's, too
+    from_files = False  # smolmp is there as .mpy files, which take of the heap
 
     def __init__(self, argument=""):
         self.argument = argument
@@ -37,8 +37,11 @@ class Target:
         return None
 
     def takes(self, path):
-        """Can the target run anything of this file?"""
-        return True
+        """Can the target run anything of this file? TCP's .mpy files leave 31 KB of a Pico's heap
+        to a test."""
+        if not self.from_files:
+            return True
+        return path.parent.name != "tcp" and not _IMPORTS_TCP.search(path.read_text())
 
     def command(self, job):
         """The argument list that runs `job` (session.Job: root, file, relative, functions,
@@ -135,7 +138,7 @@ class Rp2(Target):
     kind = "stock"
     firmware = "stock.uf2"
     frozen = ()  # what is in the firmware
-    from_files = True  # smolmp is there as .mpy files: TCP's leave 31 KB of the heap to a test
+    from_files = True
 
     def program(self):
         return REPOSITORY / "build" / "rp2" / "emulator" / "bin" / "python"
@@ -152,11 +155,6 @@ class Rp2(Target):
                     return f"{source} is newer than the firmware: run `make setup-rp2`"
         return None
 
-    def takes(self, path):
-        if not self.from_files:
-            return True
-        return path.parent.name != "tcp" and not _IMPORTS_TCP.search(path.read_text())
-
     def command(self, job):
         script = REPOSITORY / "tools" / "rp2" / "unit.py"
         head = ["nice", "-n", "19", str(self.program()), str(script), self.kind]
@@ -169,7 +167,7 @@ class Rp2Frozen(Rp2):
     name = "rp2-frozen"
     kind = "frozen"
     firmware = "pico.uf2"
-    frozen = ("smolmp",)
+    frozen = ("smolmp", "ports/rp2")
     from_files = False
 
 

@@ -1,7 +1,7 @@
 """Makes what tools/rp2 needs, below build/rp2: a part of tools/setup, which hands itself in.
 
 Each piece is made anew when its sources changed: stock.uf2 when build_firmware.sh did, pico.uf2
-when smolmp did, the emulator when its sources or the Python that runs it did.
+when smolmp or ports/rp2 did, the emulator when its sources or the Python that runs it did.
 """
 
 import hashlib
@@ -80,7 +80,8 @@ def emulator(setup):
 def firmware(setup):
     """MicroPython's own firmware, then the same with smolmp frozen in, from one source tree."""
     script = [setup.ROOT / "tools/rp2/build_firmware.sh"]
-    frozen = [setup.ROOT / "ports/rp2/manifest.py", *sorted((setup.ROOT / "smolmp").rglob("*.py"))]
+    frozen = sorted((setup.ROOT / "ports/rp2").glob("*.py"))
+    frozen += sorted((setup.ROOT / "smolmp").rglob("*.py"))
     image(setup, "stock", script, "", "two minutes, once")
     image(setup, "pico", script + frozen, str(setup.ROOT / "ports/rp2/manifest.py"), "20 s")
 
