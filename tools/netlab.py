@@ -261,7 +261,14 @@ class Namespace:
 
     def micropython(self, target, program, *args, fds=(), heap="16m", log=None, env=None):
         """Starts a MicroPython program of this repository here."""
-        process = Program(self, target, program, args, fds, heap, log, env)
+        name = os.path.basename(program).replace(".py", "")
+        argv = [interpreter(target), "-X", "heapsize=" + heap, os.path.join(ROOT, program), *args]
+        environment = {"MICROPYPATH": ROOT + ":.frozen", **(env or {})}
+        return self.program(argv, log or "%s-%s.log" % (name, target), fds, environment)
+
+    def program(self, argv, log, fds=(), env=None):
+        """Starts any program here; log: a name in build/logs."""
+        process = Program(self, [str(a) for a in argv], log, fds, env)
         self._closing.append(process)
         return process
 
@@ -328,24 +335,18 @@ def interpreter(target):
 
 
 class Program:
-    """A MicroPython program that runs in a namespace; its output goes to build/logs/ too."""
+    """A program that runs in a namespace; its output goes to build/logs/ too."""
 
-    def __init__(self, namespace, target, program, args, fds, heap, log, env):
-        name = os.path.basename(program).replace(".py", "")
-        log = os.path.join(BUILD, "logs", log or "%s-%s.log" % (name, target))
+    def __init__(self, namespace, argv, log, fds, env):
+        self.log = log = os.path.join(BUILD, "logs", log)
         os.makedirs(os.path.dirname(log), exist_ok=True)
-        argv = [interpreter(target), "-X", "heapsize=" + heap, os.path.join(ROOT, program)]
-        argv += [str(a) for a in args]
-        self.log = log
-        environment = {"MICROPYPATH": ROOT + ":.frozen"}
-        environment.update(env or {})
         out = open(log, "wb")
         out.write((" ".join(argv) + "\n").encode())
         out.flush()
         self.process = namespace.popen(
             argv,
             pass_fds=fds,
-            env=environment,
+            env=env,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -3,7 +3,8 @@
 The files are read as text (ast), never imported by CPython. Every `def test_...()` becomes one
 item per target, `tests/unit/wire/test_arp.py::test_parse[unix32]`. All chosen functions of a file
 run in one process of the target; the processes of a session run two at a time, ahead of the
-reports.
+reports. Those of the emulated boards run two at a time beside everything else, with the lowest
+priority: the tests with Linux leave the processor idle half of the time.
 
 Comments in a test file, each on a line of its own:
 
@@ -14,6 +15,7 @@ Comments in a test file, each on a line of its own:
 and above a function, for what a board's memory or speed cannot do:
 
     # not on a board: 256 KiB of buffers
+    # not from .mpy files: on a board only where smolmp is frozen into the firmware
 
 A function skips itself by raising an exception whose class is named SkipTest.
 """
@@ -33,10 +35,12 @@ targets.TARGETS.append(real_board.Mpremote)
 DEFAULT_HEAP = "5m"
 DEFAULT_TIMEOUT = 120.0
 PARALLEL = 2
+PATIENCE = 10  # times the limit, for who runs with the lowest priority
 
 _STATE = pytest.StashKey()
 _DIRECTIVE = re.compile(r"^#\s*(heap|timeout|targets):\s*(.+?)\s*$", re.MULTILINE)
 _NOT_ON_A_BOARD = re.compile(r"#\s*not on a board:\s*\S")
+_NOT_FROM_FILES = re.compile(r"#\s*not from \.mpy files:\s*\S")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}
 
 
@@ -57,7 +61,7 @@ class State:
         self.no_skips = no_skips(config)
         self.timeout = config.getoption("--unit-timeout")
         self.processes = runs.Processes()
-        self.pool = None
+        self.pools = {}  # background or not -> ThreadPoolExecutor
         self.futures = {}  # (file, label) -> Future of {function: Result}
         self.ran = {}  # label -> [functions, seconds]
         self.files = {}  # label -> set of files
@@ -132,8 +136,8 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 def pytest_collection_modifyitems(config, items):
     """Unit tests first: they are the quickest to tell what is wrong, and their processes must not
-    disturb the clocks of the integration tests."""
-    items.sort(key=lambda item: not isinstance(item, UnitItem))
+    disturb the clocks of the integration tests. Last come those that run beside all others."""
+    items.sort(key=lambda i: 2 * i.target.background if isinstance(i, UnitItem) else 1)
     names = [(item.path, item.name) for item in items if isinstance(item, UnitItem)]
     if len(names) != len(set(names)):
         raise pytest.UsageError("the same unit test was named twice on the command line")
@@ -160,10 +164,13 @@ class UnitFile(pytest.File):
         functions = self.functions(tree)
         lines = source.splitlines()
         for target in state.targets:
-            if only and target.name not in only:
+            if (only and target.name not in only) or not target.takes(self.path):
                 continue
             for function in functions:
-                if target.board and _NOT_ON_A_BOARD.match(lines[function.lineno - 2]):
+                above = lines[function.lineno - 2]
+                if target.board and _NOT_ON_A_BOARD.match(above):
+                    continue
+                if target.from_files and _NOT_FROM_FILES.match(above):
                     continue
                 yield UnitItem.from_parent(
                     self, name=f"{function.name}[{target.label}]", target=target, node=function
@@ -265,8 +272,8 @@ def pytest_runtestloop(session):
         return (yield)
     finally:
         state.processes.stop()
-        if state.pool:
-            state.pool.shutdown(wait=True, cancel_futures=True)
+        for pool in state.pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def start_jobs(session, state):
@@ -280,17 +287,20 @@ def start_jobs(session, state):
                 jobs.setdefault((item.path, label), []).append(item)
     if not jobs:
         return
-    state.pool = ThreadPoolExecutor(1 if alone(state) else PARALLEL, "smolmp-target")
+    for background in (False, True):
+        workers = 1 if alone(state) else PARALLEL
+        state.pools[background] = ThreadPoolExecutor(workers, "smolmp-target")
     for key, items in jobs.items():
+        background = items[0].target.background
         job = runs.Job(
             target=items[0].target,
             root=session.config.rootpath,
             file=items[0].path,
             functions=[item.function_name for item in items],
             heap=items[0].parent.heap,
-            timeout=items[0].parent.timeout,
+            timeout=items[0].parent.timeout * (PATIENCE if background else 1),
         )
-        state.futures[key] = state.pool.submit(runs.run_job, job, state.processes)
+        state.futures[key] = state.pools[background].submit(runs.run_job, job, state.processes)
 
 
 def alone(state):

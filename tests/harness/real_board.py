@@ -27,6 +27,7 @@ class Mpremote(Target):
     name = "mpremote"
     board = True
     exclusive = True
+    from_files = True
     default = False
 
     def missing(self):

@@ -68,17 +68,33 @@ def _shelter_builtins(folder):
     sys.path[:] = path
 
 
-def run(root, file, names, path=(".frozen",)):
+_loaded = []
+
+
+def load(root, file, path=(".frozen",)):
+    """Import the file; False, and said so, when that failed."""
     folder, _, module = file.rpartition("/")
     _shelter_builtins(root + "/tests/unit")
     sys.path[:] = [root, root + "/tests/unit", folder]
     sys.path.extend(path)
-    loaded = []
-    if _attempt("import", lambda: loaded.append(__import__(module[:-3]))):
-        for name in names:
-            # Looked up inside the attempt: a name that vanished fails alone.
-            _attempt(name, lambda name=name: getattr(loaded[0], name)())
+    return _attempt("import", lambda: _loaded.append(__import__(module[:-3])))
+
+
+def attempt(name):
+    """Run a function of the file that was loaded."""
+    # Looked up inside the attempt: a name that vanished fails alone.
+    _attempt(name, lambda: getattr(_loaded[0], name)())
+
+
+def done():
     print(_MARK, "done")
+
+
+def run(root, file, names, path=(".frozen",)):
+    if load(root, file, path):
+        for name in names:
+            attempt(name)
+    done()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ puts what stands behind the colon into `self.argument`.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = Path(__file__).resolve().parent / "run_on_board.py"
+_IMPORTS_TCP = re.compile(r"^(?:from smolmp\.socket import .*\btcp\b|.*smolmp\.socket\.tcp)", re.M)
 
 
 class Target:
@@ -20,6 +22,8 @@ class Target:
     default = True  # part of a run that names no target
     board = False  # little memory, slow: functions marked "not on a board" are left out
     exclusive = False  # one file at a time (a board); else files run side by side
+    background = False  # beside everything else, and reported last
+    from_files = False  # smolmp is there as .mpy files, which take of the heap
 
     def __init__(self, argument=""):
         self.argument = argument
@@ -31,6 +35,13 @@ class Target:
     def missing(self):
         """None when this machine has the target, else one line: what is missing, what to do."""
         return None
+
+    def takes(self, path):
+        """Can the target run anything of this file? TCP's .mpy files leave 31 KB of a Pico's heap
+        to a test."""
+        if not self.from_files:
+            return True
+        return path.parent.name != "tcp" and not _IMPORTS_TCP.search(path.read_text())
 
     def command(self, job):
         """The argument list that runs `job` (session.Job: root, file, relative, functions,
@@ -123,10 +134,11 @@ class Rp2(Target):
 
     name = "rp2"
     board = True
-    default = False
+    background = True
     kind = "stock"
     firmware = "stock.uf2"
     frozen = ()  # what is in the firmware
+    from_files = True
 
     def program(self):
         return REPOSITORY / "build" / "rp2" / "emulator" / "bin" / "python"
@@ -145,7 +157,7 @@ class Rp2(Target):
 
     def command(self, job):
         script = REPOSITORY / "tools" / "rp2" / "unit.py"
-        head = [str(self.program()), str(script), self.kind]
+        head = ["nice", "-n", "19", str(self.program()), str(script), self.kind]
         return [*head, str(job.root), str(job.file), *job.functions]
 
 
@@ -155,7 +167,8 @@ class Rp2Frozen(Rp2):
     name = "rp2-frozen"
     kind = "frozen"
     firmware = "pico.uf2"
-    frozen = ("smolmp",)
+    frozen = ("smolmp", "ports/rp2")
+    from_files = False
 
 
 TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen]

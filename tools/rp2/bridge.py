@@ -15,14 +15,13 @@ What the board prints, comes out; bridge.py's own lines begin with "bridge:".
 
 Simulated time is held to the wall's, or the board's timers would ring before Linux can answer: it
 sleeps when it is ahead. When it is behind (a busy board on a busy machine), time that is lost by
-more than a few ms is forgotten, the board's clock then goes slower than the wall's; at the end, and
-on SIGTERM, it says how much that was.
+more than a few ms is forgotten, the board's clock then goes slower than the wall's; at the end,
+and on SIGTERM, it says how much that was.
 """
 
 import argparse
 import fcntl
 import os
-import random
 import select
 import signal
 import struct
@@ -31,6 +30,7 @@ import time
 
 import pico as emulator
 from ethernet import Ethernet
+
 from unit import compiled, sources
 
 SLICE = 200_000  # ns at once
@@ -55,26 +55,20 @@ def open_tap(name):
 class Bridge:
     """Frames between a TAP and a port, and the two clocks."""
 
-    def __init__(self, port, fd, loss=0.0, seed=1):
+    def __init__(self, port, fd):
         self.pico = port.pico
         self.port = port
         self.fd = fd
-        self.loss = loss / 100
-        self.chance = random.Random(seed).random
-        self.lost = self.to_board = self.from_board = 0
+        self.refused = 0  # frames the TAP did not take: it is down, or its queue full
         self.behind = 0  # ns that were forgotten
         self.ended = False
         port.on_frame = self._send
 
     def _send(self, frame):
-        self.from_board += 1
-        if self.chance() < self.loss:
-            self.lost += 1
-            return
         try:
             os.write(self.fd, frame)
         except OSError:
-            self.lost += 1  # the device is down, or its queue full: as on a cable
+            self.refused += 1
 
     def _receive(self):
         while self.port.waiting() < QUEUE:
@@ -82,11 +76,7 @@ class Bridge:
                 frame = os.read(self.fd, MOST)
             except BlockingIOError:
                 return
-            self.to_board += 1
-            if self.chance() < self.loss:
-                self.lost += 1
-            else:
-                self.port.deliver(frame)
+            self.port.deliver(frame)
 
     def run(self, nanos=None):
         """Go on for `nanos` simulated nanoseconds, or until `ended`."""
@@ -106,8 +96,9 @@ class Bridge:
 
     def report(self):
         return (
-            f"bridge: {self.to_board} frames to the board, {self.from_board} from it,"
-            f" {self.lost} of them lost; {self.pico.now / 1e9:.3f} simulated s,"
+            f"bridge: {self.port.to_chip} frames to the board,"
+            f" {self.port.from_chip} from it, {self.port.lost} lost, {self.refused} refused;"
+            f" {self.pico.now / 1e9:.3f} simulated s,"
             f" {self.behind / 1e9:.3f} s behind the wall's clock"
         )
 
@@ -149,7 +140,8 @@ def main():
         a.firmware, files(a.put, a.main), output=lambda data: say(data.decode(errors="replace"))
     )
     port = Ethernet(board)
-    bridge = Bridge(port, open_tap(a.tap), a.loss, a.seed)
+    port.lossy(a.loss, a.seed)
+    bridge = Bridge(port, open_tap(a.tap))
 
     def stop(*_):
         bridge.ended = True

@@ -4,11 +4,14 @@
     port = Ethernet(pico)                  # SPI0 and the pins of a W5500-EVB-Pico
     port.on_frame = lambda frame: ...      # a frame has come through the cable, at pico.now
     port.deliver(frame)                    # one goes the other way, from now on
+    port.lossy(2, seed=1)                  # two frames in a hundred get lost, each way
+    port.fault(random)                     # something happens to the chip; its name is returned
 
 The chip is tests/models/w5500.py. Each frame takes its time on the cable, in order: preamble, FCS
 and gap included (IEEE 802.3 3.1.1, 4.4.2).
 """
 
+import random
 import sys
 from collections import deque
 
@@ -18,6 +21,9 @@ from spi import NotModelled, Spi
 
 sys.path.insert(0, str(emulator.ROOT / "tests" / "models"))
 
+from w5500 import Chip, Undefined  # noqa: E402
+
+EXCUSED = emulator.SECOND  # after a fault: what a driver that cannot know of it may do wrong
 OCTET_NANOS = 80  # at 100 Mbit/s
 AROUND = 24  # octets of preamble, FCS and gap
 SHORTEST = 60
@@ -29,12 +35,10 @@ def wire_nanos(octets):
 
 
 class Ethernet:
-    """spi: 0 or 1. cs, rst, int: GPIO numbers, rst and int may be None: not wired. chip: a model
-    made elsewhere, called with a clock: chip(now_us) -> the chip."""
+    """spi: 0 or 1. cs, rst, int: GPIO numbers, rst and int may be None: not wired. chip: the
+    model's class, or one like it."""
 
-    def __init__(self, pico, spi=0, cs=17, rst=20, int=21, chip=None):
-        if chip is None:
-            from w5500 import Chip as chip
+    def __init__(self, pico, spi=0, cs=17, rst=20, int=21, chip=Chip):
         self.pico = pico
         self.chip = chip(lambda: round(pico.clock.nanos) // 1000)
         self.chip.on_send = self._sent
@@ -43,6 +47,10 @@ class Ethernet:
         self.spi = Spi(pico, spi, self._exchange)
         self._cs, self._int = cs, int
         self._selected = False
+        self.lost = self.to_chip = self.from_chip = 0  # frames
+        self.excused = 0  # accesses to a chip that is not as the driver left it
+        self._chance = None
+        self._fault_at = -EXCUSED
         self._to_chip = _Lane(pico, self.chip.receive)
         self._from_chip = _Lane(pico, self._arrived)
         gpio = pico.mcu.gpio
@@ -54,7 +62,19 @@ class Ethernet:
 
     def deliver(self, frame):
         """The other end of the cable sends a frame now, or when those before it are through."""
-        self._to_chip.put(bytes(frame))
+        self.to_chip += 1
+        if not self._loses():
+            self._to_chip.put(bytes(frame))
+
+    def lossy(self, percent, seed=1):
+        """From now on each frame is lost with this chance; the same ones for the same seed."""
+        self._limit, self._chance = percent / 100, random.Random(seed).random
+
+    def _loses(self):
+        if self._chance is None or self._chance() >= self._limit:
+            return False
+        self.lost += 1
+        return True
 
     def waiting(self):
         """How many frames are on their way to the chip."""
@@ -64,8 +84,37 @@ class Ethernet:
         if not self._selected:
             return b"\xff" * len(mosi)
         miso = bytearray(len(mosi))
-        self.chip.transfer(mosi, miso)
+        try:
+            self.chip.transfer(mosi, miso)
+        except Undefined:
+            if self.pico.now - self._fault_at > EXCUSED:
+                raise
+            self.excused += 1
         return bytes(miso)
+
+    def fault(self, random):
+        """One of the faults that the chip's model knows; it passes by itself."""
+        chip, ms = self.chip, random.randrange(1, 100)
+        name = random.choice(("length", "edge", "reset", "link", "dead", "stuck", "mute", "flip"))
+        self._fault_at = self.pico.now + ms * emulator.MS
+        if name == "length":
+            chip.corrupt = random.choice((0, 1, 2, 61, 1517, 1600, 0x8000, 0xFFFF))
+        elif name == "edge":
+            chip.lost_edges += 1
+        elif name == "reset":
+            chip.reset()
+        elif name == "flip":
+            chip.flip(1, random.choice((0x24, 0x25, 0x28, 0x29)), 1 << random.randrange(8))
+        else:
+            value, rest = {
+                "link": (False, True),
+                "dead": (random.choice((0, 0xFF)), None),
+                "stuck": (True, False),
+                "mute": (True, False),
+            }[name]
+            setattr(chip, name, value)
+            self.pico.at(self.pico.now + ms * emulator.MS, lambda: setattr(chip, name, rest))
+        return name
 
     def _select(self, state, _):
         low = state == GPIOPinState.LOW
@@ -89,7 +138,9 @@ class Ethernet:
             self.pico.mcu.gpio[self._int].set_input_value(not self.chip.interrupt)
 
     def _sent(self, frame):
-        self._from_chip.put(bytes(frame))
+        self.from_chip += 1
+        if not self._loses():
+            self._from_chip.put(bytes(frame))
 
     def _arrived(self, frame):
         if self.on_frame:

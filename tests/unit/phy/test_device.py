@@ -106,6 +106,7 @@ def test_queue_drops_and_counts_what_cannot_be():
     assert receive(queue) is None and queue.take() is None
 
 
+# not on a board: two lists of 400 frames
 def test_queue_keeps_order_over_many_wraps():
     queue = PacketQueue(IP, 100, frames=5, size=97)
     out = []

@@ -87,6 +87,7 @@ def test_the_stacks_own_buffer_is_filled_in_place():
     assert len(seen) >= 40 and not [s for s in seen if s is not buf]
 
 
+# not on a board: thousands of frames in a list
 def test_drop():
     for through in (through_rx, through_tx):
         device, out = through(8000, drop=3)
@@ -116,6 +117,7 @@ def test_percentages_may_be_fractions():
         raise AssertionError("accepted")
 
 
+# not on a board: thousands of frames in a list
 def test_corrupt_received():
     device, out = through_rx(4000, corrupt=2)
     assert near(device.rx.corrupted, 80), device.rx.corrupted
@@ -123,6 +125,7 @@ def test_corrupt_received():
     assert len(out) == 4000 and max(changed) == 1 and sum(changed) == device.rx.corrupted
 
 
+# not on a board: thousands of frames in a list
 def test_corrupt_sent_really_is_and_leaves_the_callers_buffer_alone():
     # smoltcp flips the bit before the frame is written: no effect
     wire = Wire()
@@ -144,6 +147,7 @@ def test_corrupt_sent_really_is_and_leaves_the_callers_buffer_alone():
     assert len(places) > 140, len(places)
 
 
+# not on a board: thousands of frames in a list
 def test_duplicate():
     for through in (through_rx, through_tx):
         device, out = through(4000, duplicate=1)
@@ -158,6 +162,7 @@ def test_duplicate():
         assert [number_of(frame) for frame in out] == [i // 2 for i in range(60)]
 
 
+# not on a board: thousands of frames in a list
 def test_reorder():
     for through in (through_rx, through_tx):
         device, out = through(4000, reorder=3)
@@ -297,6 +302,7 @@ def test_size_limit():
     balance(device.rx)
 
 
+# not on a board: thousands of frames in a list
 def test_rate_limit():
     # what passes in 10 s is the rate, and at once no more than the burst
     for rate, burst in ((12345, 500), (700, 100), (2000000, 5000)):
@@ -338,6 +344,7 @@ def test_directions_are_separate():
     assert receive(device) == numbered(4) and wire.sent == []
 
 
+# not on a board: thousands of frames in a list
 def test_same_seed_same_faults():
     faults = {"drop": 10, "corrupt": 10, "duplicate": 10, "reorder": 10}
     one = through_rx(500, seed=7, **faults)[1]

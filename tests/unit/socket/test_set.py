@@ -244,6 +244,7 @@ def test_addresses_above_the_sign_bit():
     assert sockets.find(packet) == 0
 
 
+# not on a board: a table of 72 KB
 def test_one_thousand_connections():
     sockets, _ = filled(1000)
     for i in range(999):

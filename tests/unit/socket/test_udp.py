@@ -168,6 +168,7 @@ def test_doesnt_accept_wrong_ip():
     assert one.can_recv() and one.local == (US, 6969)
 
 
+# not from .mpy files: 64 KB datagrams
 def test_send_large_packet():
     host = Host()
     socket = bound(host, tx=2048)
@@ -378,6 +379,7 @@ def test_best_match():
     assert takes(udp_packet(b"x", sport=4002)) == [exact]
 
 
+# not from .mpy files: sockets and buffers of 100 KB
 def test_multicast_and_broadcast_copies():
     host = Host()
     sockets = [bound(host) for _ in range(3)]

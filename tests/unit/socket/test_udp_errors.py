@@ -172,6 +172,7 @@ def test_busy_device():
     assert [p.payload[0] for p in seen] == list(range(20)) and socket.tx_dropped == 0
 
 
+# not from .mpy files: three hosts at a time
 def test_device_checksums():
     """What the device does is left to it: bits RX_UDP (2) and TX_UDP (32)."""
     host = Host(checksums=2)
@@ -201,6 +202,7 @@ def test_no_checksum_on_ipv6():
         assert (socket.recv() is not None) == taken
 
 
+# not on a board: a minute
 def test_sums_that_come_to_nothing():
     """RFC 768: a checksum that computes to 0 is sent as 0xffff."""
     host = Host()

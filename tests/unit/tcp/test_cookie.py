@@ -117,6 +117,7 @@ def test_ack_opens_the_connection():
     p.expect("PA", 1, 6, b"world")
 
 
+# not on a board: two peers and their buffers at a time
 def test_syn_ack_offers_only_what_it_can_keep():
     p, _ = flooded()
     assert cookie(p, mss=1460, scale=7, sack=True).options == 1
@@ -126,6 +127,7 @@ def test_syn_ack_offers_only_what_it_can_keep():
     assert s.options == 1 | 2 | 4 | 16 and s.tsecr == 3
 
 
+# not on a board: two peers and their buffers at a time
 def test_mss_is_kept_about():
     for offered, kept in ((None, 536), (40, 48), (600, 536), (1300, 1220), (1459, 1440)):
         p, listener = flooded()
@@ -139,6 +141,7 @@ def test_mss_is_kept_about():
     assert listener.accept().w[29] == 536  # our own link's
 
 
+# not on a board: two peers and their buffers at a time
 def test_timestamps_keep_scale_and_sack():
     for scale in (None, 0, 7, 14):
         for sack in (False, True):
@@ -300,6 +303,7 @@ def test_no_field_may_differ():
     assert listener.waiting() == 1
 
 
+# not on a board: two peers and their buffers at a time
 def test_another_hosts_cookie():
     ours = Peer(seed=1)
     _, listener = flooded(ours)
@@ -313,6 +317,7 @@ def test_another_hosts_cookie():
     assert listener.waiting() == 0 and stat(ours, "cookies_rejected") == 1
 
 
+# not on a board: minutes
 def test_random_acks_make_no_connection():
     """2**-28 each: of so many none gets through, nor does any of those near the right one."""
     p, listener = flooded()
@@ -429,6 +434,7 @@ def put(packet, at, value):
     packet[at + 1] = value & 255
 
 
+# not on a board: minutes
 def test_a_flood_of_100000():
     """Nothing is allocated, all are answered, and a client gets through in the middle of it."""
     n = 50000 if MICROPYTHON else 160

@@ -292,6 +292,7 @@ def stories(seed, rounds, **options):
     return sum(counts)
 
 
+# not on a board: the other stories take half a minute
 def test_stories():
     lane = 0
     for seed in range(12):
@@ -306,6 +307,7 @@ def test_stories_with_timestamps():
     assert lane > 100, lane
 
 
+# not on a board: the other stories take half a minute
 def test_stories_with_a_small_ring():
     lane = 0
     for seed in range(12):
@@ -323,6 +325,7 @@ class EthernetHost(test_transfer.Host):
         )
 
 
+# not on a board: 400 KB of buffers and frames
 def test_ethernet_takes_it_too():
     plain = test_transfer.Host
     test_transfer.Host = EthernetHost

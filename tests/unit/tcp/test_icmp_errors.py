@@ -252,6 +252,7 @@ def test_cut_and_broken_quotes():
     assert s.soft_error == ECONNREFUSED
 
 
+# not on a board: two hundred packets ready made
 def test_flood_allocates_nothing():
     p = Peer()
     s = p.established(mss=100)

@@ -11,6 +11,7 @@ def on(s):
     return s.w[88] & 256 != 0
 
 
+# not on a board: two peers and their buffers at a time
 def test_ecn_is_agreed_on():
     for mode, flags, tos, answer in (
         ("accept", "SEC", 0, "SAE"),

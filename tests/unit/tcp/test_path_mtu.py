@@ -26,6 +26,7 @@ def opened(tx=16384, window=60000, mss=1460, **options):
     return p, s
 
 
+# not on a board: two peers and their buffers at a time
 def test_segments_shrink_and_go_again_at_once():
     for sack in (True, False):
         p, s = opened(sack=sack)
@@ -149,6 +150,7 @@ def test_the_length_quoted_counts_only_when_it_can_be_true():
         assert p.iface.path_mtu(PEER) == plateau, total
 
 
+# not on a board: two peers and their buffers at a time
 def test_floor():
     """A forged error shall not make segments tiny."""
     for mtu in (1, 28, 67, 68, 100, 551):
@@ -163,6 +165,7 @@ def test_floor():
     assert s.mss == 28 and len(p.drain()) > 1
 
 
+# not on a board: two peers and their buffers at a time
 def test_nonsense_changes_nothing():
     for mtu in (1500, 1501, 9000, 65535):
         p, s = opened()

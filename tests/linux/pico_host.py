@@ -1,7 +1,7 @@
 """main.py of the emulated Pico in test_pico.py: a host on a W5500 that serves all there is.
 
-UDP 7 echoes; TCP 7 echoes; 9 takes everything and answers its length and SHA-256 when the peer ends
-its half; 19 sends a megabyte, octet i is i & 255, and closes; 80 is a page with counters.
+UDP 7 echoes; TCP 7 echoes; 9 takes everything and answers its length and SHA-256 when the peer
+ends its half; 19 sends a megabyte, octet i is i & 255, and closes; 80 is a page with counters.
 """
 
 import gc
@@ -9,12 +9,7 @@ import hashlib
 import sys
 from time import ticks_ms
 
-import machine
-
-machine.freq(125_000_000, 125_000_000)  # with the peripheral clock, for SPI at 31.25 MHz
-
-from ports.rp2.w5500 import W5500
-
+from ports.rp2 import boards
 from smolmp.iface import Interface
 from smolmp.socket import tcp, udp
 from smolmp.socket.set import SocketSet
@@ -66,7 +61,7 @@ class Source(Echo):
         socket = self.socket
         while self.sent < MEGABYTE:
             at = self.sent & 255
-            n = socket.send(PATTERN, at, min(len(PATTERN), at + MEGABYTE - self.sent))
+            n = socket.send(PATTERN, at, min(len(PATTERN) - at, MEGABYTE - self.sent))
             if not n:
                 return
             self.sent += n
@@ -94,28 +89,39 @@ class Page(Echo):
 
 
 class Server:
-    """One connection at a time on a port; the next is made to wait by the peer's SYN retries."""
+    """Listens on `port`; a service, made by `make`, serves each connection."""
 
-    def __init__(self, port, make, rx, tx):
-        self.socket = sockets.add(tcp.Socket(rx=rx, tx=tx))
-        self.port = port
+    def __init__(self, port, make, rx, tx, backlog=2):
+        self.listener = sockets.add(tcp.Listener(backlog, rx=rx, tx=tx))
         self.make = make
-        self.service = None
-        self.socket.service = self
-        self.socket.listen(port)
+        self.listener.service = self
+        self.listener.listen(port)
 
     def serve(self):
-        socket = self.socket
-        if self.service is None and socket.may_send():
-            self.service = self.make(socket)
+        while True:
+            socket = self.listener.accept()
+            if socket is None:
+                return
+            socket.service = Served(self.listener, socket, self.make(socket))
+            socket.service.serve()
+
+
+class Served:
+    """A connection and its service; when it is over, the listener gets the socket back."""
+
+    def __init__(self, listener, socket, service):
+        self.listener = listener
+        self.socket = socket
+        self.service = service
+
+    def serve(self):
         try:
-            if self.service:
-                self.service.serve()
+            self.service.serve()
         except OSError:  # reset or timed out: the socket is closed
             pass
-        if not socket.is_open():
-            self.service = None
-            socket.listen(self.port)
+        if not self.socket.is_open():
+            self.socket.service = None
+            self.listener.release(self.socket)
 
 
 class UdpEcho:
@@ -133,13 +139,13 @@ class UdpEcho:
             self.socket.send(BUFFER, n, self.meta)
 
 
-device = W5500("02:00:00:00:00:01")
+device = boards.w5500_evb_pico("02:00:00:00:00:01")
 iface = Interface(device, hardware_addr="02:00:00:00:00:01", ip_addrs=("192.168.69.1/24",))
 sockets = SocketSet()
 UdpEcho(7)
 Server(7, Echo, 2048, 2048)
-Server(9, Digest, 8192, 512)
-Server(19, Source, 512, 8192)
+Server(9, Digest, 8192, 512, 1)
+Server(19, Source, 512, 8192, 1)
 Server(80, Page, 512, 2048)
 gc.collect()
 print("ready: MicroPython %s, %d octets of heap left" % (sys.version.split()[2], gc.mem_free()))

@@ -1,0 +1,87 @@
+"""A Pico with a W5500, emulated (tools/rp2), and Linux at the other end of its cable."""
+
+import hashlib
+import os
+import re
+import socket
+import threading
+
+import netlab
+import pytest
+from transfer import MB
+
+from harness import targets
+
+HOST = "tests/linux/pico_host.py"
+FIRMWARE = {"rp2-frozen": targets.Rp2Frozen}
+
+
+@pytest.fixture(params=FIRMWARE)
+def pico(bare_wire, request):
+    """The wire at whose end a Pico runs pico_host.py."""
+    target = FIRMWARE[request.param]()
+    why = target.missing()
+    if why:
+        pytest.skip(f"target {target.name} is missing: {why}")
+    wire = bare_wire
+    wire.tap()
+    fd = wire.kernel.open_tap()
+    firmware = netlab.ROOT + "/build/rp2/" + target.firmware
+    argv = [target.program(), "tools/rp2/bridge.py", fd, "--firmware", firmware, "--main", HOST]
+    wire.board = wire.kernel.program(argv, wire.name + "-board.log", fds=(fd,))
+    wire.programs.append(wire.board)
+    os.close(fd)
+    wire.board.wait_line("^ready", 120)
+    wire.kernel.settle("tap0")
+    return wire
+
+
+def page(wire):
+    """What the host says about itself: {name: number}, and the words about its device."""
+    text = wire.run("curl", "--silent", "--show-error", "--max-time", "60", "http://192.168.69.1/")
+    return dict(re.findall(r"^(\w+) (\d+)$", text, re.MULTILINE)), text
+
+
+def echo(wire, data):
+    """What comes back from port 7."""
+    with wire.connect(7, 120) as s:
+        sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+        sender.start()
+        got = b"".join(iter(lambda: s.recv(65536), b""))
+        sender.join()
+    return got
+
+
+def test_ping_page_and_echoes(pico):
+    said = pico.run("ping", "-c", "10", "-i", "0.2", "-W", "5", pico.ip)
+    assert " 0% packet loss" in said, said
+    numbers, text = page(pico)
+    assert int(numbers["icmp_echos"]) == 10, text
+    for size in (1, 1460, 20000):
+        data = os.urandom(size)
+        assert echo(pico, data) == data, size
+    with pico.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(60)
+        for size in (0, 1, 1472):
+            data = os.urandom(size)
+            s.sendto(data, (pico.ip, 7))
+            assert s.recvfrom(2048) == (data, (pico.ip, 7)), size
+    with pytest.raises(ConnectionRefusedError):
+        pico.connect(4, 60)
+    pico.check(expect="icmp.type == 0")
+
+
+def test_a_megabyte_each_way(pico):
+    before, _ = page(pico)
+    data = os.urandom(MB)
+    with pico.connect(9, 120) as s:
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        said = b"".join(iter(lambda: s.recv(100), b"")).decode()
+    assert said.split() == [str(MB), hashlib.sha256(data).hexdigest()]
+    with pico.connect(19, 120) as s:
+        got = b"".join(iter(lambda: s.recv(65536), b""))
+    assert len(got) == MB and got == (bytes(range(256)) * (MB // 256 + 1))[:MB]
+    after, text = page(pico)
+    assert int(after["memory"]) <= int(before["memory"]) + 64, text  # nothing was kept
+    pico.check()
