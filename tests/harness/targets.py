@@ -155,7 +155,7 @@ class Rp2Frozen(Rp2):
     name = "rp2-frozen"
     kind = "frozen"
     firmware = "pico.uf2"
-    frozen = ("smolmp",)
+    frozen = ("smolmp", "ports/rp2")
 
 
 TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen]
