@@ -69,6 +69,7 @@ PARTS = {
         ("smolmp/phy/queue.py", "smolmp/phy/loopback.py"),
         (),
     ),
+    "w5500": ("the W5500 on any machine.SPI", ("smolmp/phy/w5500.py",), ()),
     "slip": ("IP packets over a serial line", ("smolmp/phy/slip.py",), ()),
     "debug": (
         "faults on purpose, pcap files, packets in words",
