@@ -4,8 +4,9 @@
     tools/flash.py [PORT] [options]            run by .venv/bin/python; mpremote does the talking
 
     PORT              the board's serial port; not needed when one board is there
-    --wiring NAME     how the W5500 is connected (--wiring help lists what there is; none: no
-                      driver, no /host.py)
+    --board NAME      which board it is: --board help lists them  (on a Pico: w5500_evb_pico)
+                      none: no driver, no /host.py
+    --wiring PINS     where it is wired otherwise, as in "cs=5 rst=None int=6" (GPIO numbers)
     --address A/P     the board's address and prefix length           (192.168.1.50/24)
     --gateway A       the router's address                            (none)
     --mac M           the board's hardware address     (made of the chip's own number)
@@ -21,6 +22,8 @@ addresses and the wiring, /main.py. Files that are there already are not written
 """
 
 import argparse
+import ast
+import functools
 import ipaddress
 import re
 import sys
@@ -31,34 +34,63 @@ import board
 import pack
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_BOARD = {"rp2": "w5500_evb_pico", None: "none"}
 NEEDED_HEAP = 100_000  # octets: smaller boards run out of it while they import
 BUGGY = ((1, 26, 0), (1, 28, 0))  # from, to: their compiler for viper on Thumb (issue 18800)
 
-# Wiring: (port, what it is, keyword arguments of the port's W5500).
-WIRINGS = {
-    "w5500-evb-pico": ("rp2", "WIZnet W5500-EVB-Pico and -Pico2", {}),
-    "pico": (
-        "rp2",
-        "a Pico with a W5500 module: SCK 18, MOSI 19, MISO 16, CS 17, no INT, no RST",
-        {"int": None, "rst": None},
-    ),
-}
-DEFAULT_WIRING = {"rp2": "w5500-evb-pico"}
-
 HOST = '''"""Who this board is: written by tools/flash.py, change it as you like."""
 
+BOARD = {board!r}  # a function of ports.{port}.boards
+WIRING = {wiring!r}  # where it differs from that
 MAC = {mac!r}
 ADDRESSES = {addresses!r}
 GATEWAY = {gateway!r}
-WIRING = {wiring!r}
 '''
-CHECK = """
+# As ports/*/main.py does it, and is the cable in?
+LINK = """
+from time import sleep_ms
 import host
-from ports.{port}.w5500 import W5500
-device = W5500(host.MAC, **host.WIRING)
+from ports.{port} import boards
+device = getattr(boards, host.BOARD)(host.MAC, **host.WIRING)
+for _ in range(30):
+    if device.link():
+        break
+    sleep_ms(100)
 print('link', device.link())
 """
 UNIQUE = "import machine, binascii; print(binascii.hexlify(machine.unique_id()).decode())"
+
+
+TOO_LARGE = board.BoardError(
+    "the board has not enough memory to import all that",
+    "Choose a smaller part with --part, or put a firmware with smolmp frozen in on the board"
+    " (ports/*/manifest.py).",
+)
+
+
+@functools.cache
+def boards(port):
+    """{name: what it is} of the functions of ports/PORT/boards.py that give a board's device."""
+    found = {}
+    if port is not None:
+        tree = ast.parse((ROOT / "ports" / port / "boards.py").read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and [a.arg for a in node.args.args][:1] == [
+                "mac"
+            ]:
+                found[node.name] = ast.get_docstring(node).split("\n\n")[0].replace("\n", " ")
+    return found
+
+
+def pins(text):
+    """{name: GPIO number or None} of "cs=5 rst=None"."""
+    found = {}
+    for word in text.split():
+        match = re.fullmatch(r"([a-z]\w*)=(\d+|None)", word)
+        if not match:
+            raise argparse.ArgumentTypeError(f"{word}: write it as cs=5 or rst=None")
+        found[match[1]] = ast.literal_eval(match[2])
+    return found
 
 
 def say(*words):
@@ -76,7 +108,7 @@ class Plan:
         self.port = facts.platform if facts.platform in pack.PORTS else None
         self.look()
         part = options.part or self.port or "ipv4-tcp"
-        tree = pack.Tree()
+        tree = pack.repository()
         lists = pack.lists(tree, pack.ARCHITECTURES[self.architecture][1])
         if part not in lists:
             raise board.BoardError(
@@ -93,11 +125,12 @@ class Plan:
             # Also what a program of the user's own needs.
             text = self.board_files["/main.py"].decode()
             names.update(tree.closure(tree.imported_by(text, "main.py")))
+        if facts.frozen:
+            names = {name for name in names if name.startswith("ports/")}
         self.modules = {}
-        if not facts.frozen:
-            library = facts.library()
-            for name, octets in pack.octets_of(tree, sorted(names), self.architecture).items():
-                self.modules[f"{library}/{name.removesuffix('.py')}.mpy"] = octets
+        library = facts.library()
+        for name, octets in pack.octets_of(tree, sorted(names), self.architecture).items():
+            self.modules[f"{library}/{name.removesuffix('.py')}.mpy"] = octets
         self.files = {**self.modules, **self.board_files}
 
     def look(self):
@@ -105,8 +138,8 @@ class Plan:
         facts = self.facts
         if facts.frozen:
             self.notes.append(
-                "smolmp is part of this firmware, and what is in the firmware is found first: only"
-                " host.py and main.py are brought"
+                "smolmp is part of this firmware, and what is in the firmware is found first: the"
+                " stack itself is not brought"
             )
         elif facts.smolmp and not facts.smolmp.startswith(facts.library()):
             self.notes.append(
@@ -128,20 +161,22 @@ class Plan:
 
     def config(self, mac):
         options = self.options
-        name = options.wiring or DEFAULT_WIRING.get(self.port, "none")
+        name = options.board or DEFAULT_BOARD.get(self.port)
         if name == "none":
             return {}
-        port, _, wiring = WIRINGS[name]
-        if port != self.port:
+        if name is None or name not in boards(self.port):
             raise board.BoardError(
-                f"the wiring {name} is for {port}, and this board is {self.facts.platform}",
-                "`--wiring help` lists what there is.",
+                f"which board is it? --board {name or 'NAME'} is none for {self.facts.platform}",
+                f"There are: {', '.join([*boards(self.port), 'none'])}.",
             )
+        self.board = name
         text = HOST.format(
+            port=self.port,
+            board=name,
+            wiring=options.wiring,
             mac=options.mac or mac,
             addresses=(str(options.address),),
             gateway=str(options.gateway) if options.gateway else None,
-            wiring=wiring,
         )
         return {"/host.py": text.encode()}
 
@@ -246,19 +281,15 @@ def install(options):
 def check(it, plan):
     """Does the chip answer?"""
     try:
-        said = it.run(CHECK.format(port=plan.port))
+        said = it.run(LINK.format(port=plan.port))
     except board.Failed as failed:
-        if "MemoryError" in str(failed):
-            raise board.BoardError(
-                "the board has not enough memory to import this part",
-                "Choose a smaller one with --part, or put a firmware with smolmp frozen in on it"
-                " (ports/*/manifest.py).",
-            ) from None
+        if str(failed).startswith("MemoryError"):
+            raise TOO_LARGE from None
         if str(failed).startswith("OSError"):
             raise board.BoardError(
                 f"all files are on the board, but the chip does not answer: {failed}",
-                f"The wiring in /host.py is {plan.files['/host.py'].decode().split()[-1]}; others:"
-                " --wiring help. Look at power (3.3 V, 150 mA), ground, and the five wires.",
+                f"It was looked for as `{plan.board}` is wired: --board help lists others, and"
+                " --wiring is for what differs. Look at power (3.3 V, 150 mA), ground, the wires.",
             ) from None
         raise
     say("the chip answers;", "the cable is in" if "link True" in said else "no cable is in yet")
@@ -271,11 +302,17 @@ def watch(it, seconds):
     transport.serial.write(b"\x04")  # a soft reset, after which main.py runs
     end = time.monotonic() + seconds
     said = b""
+    lines = []
     while time.monotonic() < end:
         said += transport.serial.read(1)
-        *lines, said = said.split(b"\n")
-        for line in lines:
-            say("  |", line.decode(errors="replace").rstrip())
+        *more, said = said.split(b"\n")
+        for line in more:
+            lines.append(line.decode(errors="replace").rstrip())
+            say("  |", lines[-1])
+    if any(line.startswith("MemoryError") for line in lines):
+        raise TOO_LARGE
+    if any(line.startswith("Traceback") for line in lines):
+        raise board.BoardError("main.py came to an end: see above")
 
 
 def parse(arguments):
@@ -283,7 +320,8 @@ def parse(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=True
     )
     parser.add_argument("port", nargs="?")
-    parser.add_argument("--wiring")
+    parser.add_argument("--board")
+    parser.add_argument("--wiring", type=pins, default={})
     parser.add_argument("--address", type=ipaddress.IPv4Interface, default="192.168.1.50/24")
     parser.add_argument("--gateway", type=ipaddress.IPv4Address)
     parser.add_argument("--mac")
@@ -293,12 +331,11 @@ def parse(arguments):
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--watch", type=float, default=4)
     options = parser.parse_args(arguments)
-    if options.wiring == "help":
-        for name, (port, words, _) in WIRINGS.items():
-            say(f"{name:20} {port:6} {words}")
+    if options.board == "help":
+        for port in pack.PORTS:
+            for name, words in boards(port).items():
+                say(f"{port:6} {name:20} {words}")
         raise SystemExit(0)
-    if options.wiring not in (None, "none", *WIRINGS):
-        parser.error(f"no wiring is called {options.wiring}: --wiring help lists what there is")
     if options.mac and not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", options.mac):
         parser.error(f"--mac {options.mac}: write it as 02:00:00:00:00:01")
     if options.gateway and options.gateway not in options.address.network:

@@ -24,6 +24,7 @@ alone: smolmp's kernels are viper.
 
 import argparse
 import ast
+import functools
 import json
 import os
 import shutil
@@ -68,6 +69,8 @@ PARTS = {
         ("smolmp/phy/queue.py", "smolmp/phy/loopback.py"),
         (),
     ),
+    "w5500": ("the W5500 on any machine.SPI", ("smolmp/phy/w5500.py",), ()),
+    "slip": ("IP packets over a serial line", ("smolmp/phy/slip.py",), ()),
     "debug": (
         "faults on purpose, pcap files, packets in words",
         ("smolmp/phy/fault.py", "smolmp/phy/pcap.py", "smolmp/wire/pretty.py"),
@@ -96,6 +99,7 @@ class Tree:
         )
         self._known = set(self.files)
         self._imports = {}
+        self._parts = {}
 
     def text(self, name):
         return (self.root / name).read_text(encoding="utf-8")
@@ -140,7 +144,12 @@ class Tree:
         return sorted(found)
 
     def part(self, name):
-        """The files of a part."""
+        """The files of a part, sorted."""
+        if name not in self._parts:
+            self._parts[name] = self._part(name)
+        return self._parts[name]
+
+    def _part(self, name):
         _, patterns, others = PARTS[name]
         roots = []
         for pattern in patterns:
@@ -162,6 +171,12 @@ class Tree:
     def compiles(self, name, architecture):
         """Is there code for `architecture` in this file?"""
         return architecture in THUMB or "asm_thumb" not in self.text(name)
+
+
+@functools.cache
+def repository():
+    """The Tree of this repository, read once."""
+    return Tree()
 
 
 def imported(node, name):
@@ -279,7 +294,7 @@ def main(arguments):
     parser.add_argument("--into", type=Path, default=ROOT / "dist")
     parser.add_argument("--url", default="")
     options = parser.parse_args(arguments)
-    tree = Tree()
+    tree = repository()
     chosen = options.arch.split(",")
     unknown = set(chosen) - {*ARCHITECTURES, SOURCES}
     if unknown:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import targets
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT / "tools"))
 
@@ -13,7 +15,7 @@ import board  # noqa: E402
 import flash  # noqa: E402
 import pack  # noqa: E402
 
-TREE = pack.Tree()
+TREE = pack.repository()
 WORDS = {
     "name": "micropython",
     "version": (1, 28, 0, ""),
@@ -30,6 +32,9 @@ WORDS = {
 def facts(**changes):
     """A board that says about itself what WORDS and `changes` say."""
     return board.Facts(tuple({**WORDS, **changes}.values()))
+
+
+LITTLE = ("--board", "none", "--part", "queue", "--main", "none")  # quick to compile
 
 
 def plan(*arguments, **changes):
@@ -55,26 +60,42 @@ def packed(tmp_path_factory):
 def test_a_board_gets_the_stack_its_addresses_and_a_program():
     files = plan("--address", "10.1.2.3/16", "--gateway", "10.1.0.1").files
     assert {"/host.py", "/lib/smolmp/socket/tcp/__init__.mpy"} <= set(files)
+    assert "/lib/ports/rp2/w5500.mpy" in files
+    assert files["/main.py"] == (ROOT / "ports/rp2/main.py").read_bytes()
     assert not any(path.startswith("/lib/ports/esp32") for path in files)
     host = {}
     exec(files["/host.py"], host)
-    assert host["MAC"] == "02:00:00:00:00:01" and host["WIRING"] == {}
+    assert host["MAC"] == "02:00:00:00:00:01"
+    assert (host["BOARD"], host["WIRING"]) == ("w5500_evb_pico", {})
     assert (host["ADDRESSES"], host["GATEWAY"]) == (("10.1.2.3/16",), "10.1.0.1")
 
 
 def test_a_part_is_completed_by_what_the_program_imports(tmp_path):
     (tmp_path / "mine.py").write_text("from smolmp.socket import icmp\n")
     files = plan("--part", "core", "--main", str(tmp_path / "mine.py")).files
-    assert "/lib/smolmp/socket/icmp.mpy" in files
+    assert "/lib/smolmp/socket/icmp.mpy" in files and "/lib/ports/rp2/w5500.mpy" in files
     assert "/lib/smolmp/socket/udp.mpy" not in files
     assert "/main.py" not in plan("--main", "none").files
 
 
-def test_each_wiring_is_one_that_its_port_takes():
-    for name, (port, words, _) in flash.WIRINGS.items():
-        assert words
-        host = plan("--wiring", name, platform=port, mpy=_mpy(port)).files["/host.py"].decode()
-        assert "WIRING = {" in host
+BOARDS = [(port, name) for port in pack.PORTS for name in flash.boards(port)]
+
+
+@pytest.mark.parametrize("port, name", BOARDS)
+def test_each_board_is_one_that_its_port_knows(port, name):
+    arguments = ("--board", name, "--part", "queue", "--main", "none", "--wiring", "rst=3")
+    host = {}
+    exec(plan(*arguments, platform=port, mpy=_mpy(port)).files["/host.py"], host)
+    assert (host["BOARD"], host["WIRING"]) == (name, {"rst": 3})
+    assert f"def {name}(mac" in (ROOT / f"ports/{port}/boards.py").read_text()
+
+
+def test_a_board_of_another_port_is_refused():
+    with pytest.raises(board.BoardError, match="--board wt32_eth01 is none for rp2") as raised:
+        plan("--board", "wt32_eth01")
+    assert "w5500_evb_pico" in raised.value.advice
+    with pytest.raises(board.BoardError, match="which board is it?"):
+        plan(platform="esp32", mpy=_mpy("esp32"))
 
 
 def _mpy(port):
@@ -83,31 +104,34 @@ def _mpy(port):
 
 
 def test_a_firmware_with_smolmp_needs_no_modules():
-    it = plan("--main", __file__, smolmp="smolmp/__init__.py")
-    assert set(it.files) == {"/host.py", "/main.py"}
+    it = plan(smolmp="smolmp/__init__.py")
+    assert not any(path.startswith("/lib/smolmp") for path in it.files)
+    assert {"/host.py", "/main.py", "/lib/ports/rp2/w5500.mpy"} <= set(it.files)
     assert "part of this firmware" in it.notes[0]
 
 
 def test_another_copy_is_told():
-    assert "/smolmp/__init__.py will be found" in plan(smolmp="/smolmp/__init__.py").notes[0]
-    assert plan(smolmp="/lib/smolmp/__init__.mpy").notes == []
+    assert (
+        "/smolmp/__init__.py will be found" in plan(*LITTLE, smolmp="/smolmp/__init__.py").notes[0]
+    )
+    assert plan(*LITTLE, smolmp="/lib/smolmp/__init__.mpy").notes == []
 
 
 @pytest.mark.parametrize("version", [(1, 26, 0), (1, 26, 1), (1, 27, 0)])
 def test_the_releases_that_compile_viper_wrongly_are_told(version):
-    assert "issue 18800" in plan(version=version).notes[0]
+    assert "issue 18800" in plan(*LITTLE, version=version).notes[0]
 
 
 def test_other_releases_are_not():
-    assert plan(version=(1, 25, 0)).notes == [] and plan(version=(1, 28, 0)).notes == []
     assert (
-        plan("--main", "none", version=(1, 26, 0), platform="x", mpy=6 | 3 << 8 | 11 << 10).notes
-        == []
+        plan(*LITTLE, version=(1, 25, 0)).notes == []
+        and plan(*LITTLE, version=(1, 28, 0)).notes == []
     )
+    assert plan(*LITTLE, version=(1, 26, 0), platform="x", mpy=6 | 3 << 8 | 11 << 10).notes == []
 
 
 def test_little_memory_is_told():
-    assert "only 60000 octets of heap" in plan(heap=60000).notes[0]
+    assert "only 60000 octets of heap" in plan(*LITTLE, heap=60000).notes[0]
 
 
 @pytest.mark.parametrize("mpy", [None, 5 | 3 << 8 | 4 << 10, 6 | 2 << 8 | 4 << 10])
@@ -133,7 +157,7 @@ def test_a_part_that_is_not_there_is_refused():
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["--wiring", "none such"], "--wiring help lists"),
+        (["--wiring", "cs=x"], "write it as"),
         (["--mac", "1:2"], "write it as 02:00"),
         (["--gateway", "10.0.0.1"], "not in the network of 192.168.1.50/24"),
         (["--main", "/no/such/file"], "no such file"),
@@ -145,9 +169,10 @@ def test_arguments_that_make_no_sense_are_told(arguments, says):
     assert status == 2 and says in said
 
 
-def test_the_wirings_are_listed():
-    status, said = run("--wiring", "help")
-    assert status == 0 and all(name in said for name in flash.WIRINGS)
+def test_the_boards_are_listed():
+    status, said = run("--board", "help")
+    assert status == 0 and len(said.splitlines()) == len(BOARDS)
+    assert "rp2    w5500_evb_pico" in said and "WT32-ETH01" in said
 
 
 def test_without_a_board(monkeypatch, capsys):
@@ -180,7 +205,7 @@ def test_a_program_starts_and_is_listened_to(picos, packed, tmp_path):
     here["lib/smolmp/wire/icmpv4.mpy"] = packed["lib/smolmp/wire/arp.mpy"]  # an older one, say
     here["lib/smolmp/wire/arp.py"] = ROOT / "README.md"  # which hides the compiled one
     pico = picos(here)
-    mine = ["--wiring", "none", "--part", "core", "--main", str(tmp_path / "mine.py")]
+    mine = ["--board", "none", "--part", "core", "--main", str(tmp_path / "mine.py")]
     status, said = run(pico.port, *mine, "--dry-run")
     assert status == 0 and "would remove /lib/smolmp/wire/arp.py" in said
     writes = [line.split()[2] for line in said.splitlines() if line.startswith("would write")]
@@ -192,6 +217,45 @@ def test_a_program_starts_and_is_listened_to(picos, packed, tmp_path):
         compiled = packed["lib/smolmp/wire/arp.mpy"].read_bytes()
         found = it.hashes(["/lib/smolmp/wire/arp.mpy", "/lib/smolmp/wire/arp.py"])
         assert list(found.values()) == [board.digest(compiled), None]
+
+
+def test_a_program_that_fails_is_told(picos, packed, tmp_path):
+    pico = picos(packed)
+    mine = ["--board", "none", "--part", "queue", "--main", str(tmp_path / "mine.py")]
+    for text, says in (("1 / 0", "main.py came to an end"), ("bytes(10**6)", "enough memory")):
+        (tmp_path / "mine.py").write_text(f"import smolmp\n{text}\n")
+        status, said = run(pico.port, *mine)
+        assert status == 1 and "  | Traceback" in said and says in said
+
+
+def test_a_board_whose_chip_does_not_answer(picos, packed):
+    pico = picos(packed)
+    status, said = run(pico.port, "--address", "192.168.9.9/24")
+    assert status == 1
+    assert "all files are on the board, but the chip does not answer: OSError" in said
+    assert "-> It was looked for as `w5500_evb_pico` is wired" in said
+    with board.Board(pico.port) as it:
+        assert it.run("import host; print(host.ADDRESSES)") == "('192.168.9.9/24',)\n"
+
+
+def test_a_board_serves(picos):
+    """With smolmp in its firmware: host.py and main.py come, and the chip is there."""
+    why = targets.Rp2Frozen().missing()
+    if why:
+        pytest.skip(why)
+    pico = picos(options=["--chip", "--firmware", str(ROOT / "build/rp2/pico.uf2")])
+    status, said = run(
+        pico.port,
+        "--address",
+        "192.168.9.9/24",
+        "--board",
+        "pico",
+        "--wiring",
+        "int=None rst=None",
+    )
+    assert status == 0, said
+    assert "the chip answers; the cable is in" in said
+    assert "  | smolmp serves http://192.168.9.9/" in said
 
 
 def test_a_flash_that_is_too_full(picos, tmp_path):

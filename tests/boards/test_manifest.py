@@ -39,14 +39,14 @@ def frozen_by(manifest, monkeypatch):
 @pytest.mark.parametrize("port", pack.PORTS)
 def test_a_manifest_freezes_all_that_its_boards_need(port, monkeypatch):
     found = frozen_by(ROOT / "ports" / port / "manifest.py", monkeypatch)
-    assert sorted(found) == sorted(pack.Tree().whole((port,)))
+    assert sorted(found) == sorted(pack.repository().whole((port,)))
     assert set(found.values()) == {3}
     assert all((ROOT / name).is_file() for name in found)
 
 
 def test_a_firmware_with_smolmp_frozen_in_runs(picos):
     """build/rp2/pico.uf2 is made by tools/rp2/build_firmware.sh with ports/rp2/manifest.py."""
-    why = targets.Rp2().missing()
+    why = targets.Rp2Frozen().missing()
     if why:
         pytest.skip(why)
     pico = picos(options=["--firmware", str(ROOT / "build/rp2/pico.uf2")])

@@ -45,7 +45,7 @@ def test_mpremote_finds_a_board_there(picos, tmp_path):
 
 
 def test_mip_installs_a_part_on_a_board(picos, tmp_path):
-    pack.pack(pack.Tree(), "armv6m", tmp_path / "armv6m")
+    pack.pack(pack.repository(), "armv6m", tmp_path / "armv6m")
     pico = picos()
     said = mpremote(
         *(pico.port, "mip", "install", str(tmp_path / "armv6m/queue.json"), "+"),
@@ -177,7 +177,7 @@ def test_the_port_must_be_named(tmp_path):
 
 def test_smolmps_own_unit_tests_run_on_a_board(picos):
     pico = picos()
-    command = [sys.executable, "-m", "pytest", "-q", "tests/unit/wire/test_udp.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/unit/wire/test_arp.py"]
     done = subprocess.run(
         [*command, "--no-skips", "--target", f"mpremote:{pico.port}"],
         cwd=ROOT,

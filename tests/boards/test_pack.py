@@ -19,7 +19,7 @@ sys.path.insert(1, str(ROOT / "tools"))
 
 import pack  # noqa: E402
 
-TREE = pack.Tree()
+TREE = pack.repository()
 # What this machine's interpreters can load: the ports' modules need the chip.
 LOADABLE = ["package", *pack.PARTS]
 
@@ -136,7 +136,7 @@ def test_the_repositorys_list_is_of_today():
     assert all((ROOT / url).is_file() for _, url in json.loads(text)["urls"])
 
 
-def test_a_part_without_modules_is_an_error(tmp_path, monkeypatch):
+def test_a_part_without_modules_is_an_error(monkeypatch):
     monkeypatch.setitem(pack.PARTS, "nothing", ("", ("smolmp/no_such_thing*.py",), ()))
     with pytest.raises(pack.PackError, match="no_such_thing"):
         pack.lists(TREE, ())
