@@ -181,9 +181,11 @@ for _name in ("ip", "tcp", "udp"):
     _STRICT += ["-o", _name + ".check_checksum:TRUE"]
 
 
-def tshark(path, display_filter, *fields, timeout=300):
-    """Lines that tshark prints for the frames of a capture which match a display filter."""
-    argv = ["tshark", "-n", "-r", path] + _STRICT
+def tshark(path, display_filter, *fields, timeout=300, dissect=False):
+    """Lines that tshark prints for the frames of a capture which match a display filter.
+
+    dissect: look into what TCP and UDP carry, as DHCP and DNS, too."""
+    argv = ["tshark", "-n", "-r", path] + (_STRICT[4:] if dissect else _STRICT)
     if display_filter:
         argv += ["-Y", display_filter]
     if fields:

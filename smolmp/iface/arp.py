@@ -10,6 +10,7 @@ What is learned from whom:
     anything else               nothing
 
 Whoever speaks with an address of ours as sender is counted as a conflict and not listened to.
+Before that, iface.arp_watchers have heard(iface, mac_at): those who probe or defend an address.
 """
 
 import micropython
@@ -85,6 +86,11 @@ def ingress(iface, sockets):
         return
     verdict = _judge(iface.ipv4, rec)
     mac_at = rec[_NET] + _ARP_SENDER_MAC
+    watchers = iface.arp_watchers
+    i = len(watchers)
+    while i:  # from the end: who hears something may go
+        i -= 1
+        watchers[i].heard(iface, mac_at)
     if verdict & _ARP_CONFLICT:
         count(iface.counters, _COUNT_NEIGHBOR_CONFLICTS)
     elif verdict & _ARP_GRATUITOUS:
@@ -128,6 +134,15 @@ def announce(iface, i: int) -> bool:
     flow = iface.arp_flow
     _copy_word(flow, _LOCAL, iface.ipv4, 8 + 4 * i)
     _copy_word(flow, _REMOTE, iface.ipv4, 8 + 4 * i)
+    return _request(iface, flow)
+
+
+def probe(iface, words, at: int) -> bool:
+    """Ask, as nobody, who has the address in words[at] (RFC 5227 2.1.1); False: the device is
+    busy."""
+    flow = iface.arp_flow
+    flow[_LOCAL] = 0
+    _copy_word(flow, _REMOTE, words, at)
     return _request(iface, flow)
 
 

@@ -8,7 +8,7 @@ from array import array
 from micropython import const
 
 from smolmp.counters import NAMES
-from smolmp.iface import ipv4
+from smolmp.iface import arp, ipv4
 from smolmp.iface.neighbors import Neighbors
 from smolmp.iface.path_mtu import PathMtus
 from smolmp.iface.routes import Routes
@@ -54,6 +54,7 @@ class Configuration:
         self.mac = bytearray(6)
         self.counters = array("I", bytes(4 * len(NAMES)))
         self.tasks = []
+        self.arp_watchers = []  # see arp.py
         if ether:
             size = _ETHERNET_HEADER + device.mtu
             self.neighbors = Neighbors(self, neighbors, waiting, size)
@@ -121,6 +122,19 @@ class Configuration:
         if removed:
             self._readdressed()
         return removed
+
+    def probe_ip_addr(self, words, at: int) -> bool:
+        """Ask the link whether somebody has the IPv4 address in words[at] (RFC 5227 2.1.1); what
+        is answered, arp_watchers hear. False: the device is busy. Allocates nothing."""
+        return arp.probe(self, words, at)
+
+    def announce_ip_addr(self, text: str):
+        """Tell the link (again) that an IPv4 address is ours, and those behind it: with the next
+        poll, whatever `announce` says."""
+        address = addresses.parse_address(text.split("/")[0])
+        for i, (own, _) in enumerate(ipv4.listing(self)):
+            if own == address and (self._announcing < 0 or i < self._announcing):
+                self._announcing = i
 
     def set_ip_addrs(self, cidrs):
         """Have these addresses and no others."""

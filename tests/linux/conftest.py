@@ -123,19 +123,23 @@ class Wire:
         for program in dead:
             raise netlab.Failed("a program ended by itself:\n" + program.output)
 
-    def check(self, but="", expect=""):
+    def check(self, but="", expect="", dissect=False):
         """Ends everything; Wireshark finds nothing wrong in what was captured.
 
-        but: display filter of frames not to look at; expect: of frames that must be there."""
+        but: display filter of frames not to look at; expect: of frames that must be there;
+        dissect: what TCP and UDP carry is looked at, too."""
         self.stop()
         if not netlab.has("tshark"):
             warnings.warn("tshark is missing: captures were not looked at", stacklevel=2)
             return
         for capture in self.captures:
             bad = netlab.bad_frames(capture.path, but)
+            if dissect:
+                bad += netlab.tshark(capture.path, "_ws.malformed", dissect=True)
             assert not bad, "\n".join([capture.path, *bad[:20]])
         if expect:
-            assert netlab.tshark(self.captures[0].path, expect), "nothing matches " + expect
+            found = netlab.tshark(self.captures[0].path, expect, dissect=dissect)
+            assert found, "nothing matches " + expect
 
     def close(self):
         try:
