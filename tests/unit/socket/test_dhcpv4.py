@@ -18,7 +18,7 @@ from dhcp_support import (
     started,
     usual,
 )
-from support import BROADCAST, BROADCAST_MAC, OTHER_MAC, OUR_MAC, PEER_MAC, arp, ip_bytes
+from support import BROADCAST, BROADCAST_MAC, OTHER_MAC, OUR_MAC, PEER_MAC, arp, ip_bytes, locked
 
 from smolmp.socket import dhcpv4
 from smolmp.socket.dhcpv4.linklocal import LinkLocal
@@ -423,3 +423,19 @@ def test_link_local_address_that_is_taken():
     fallback.stop()
     client.advance()
     assert client.net.iface.ip_addrs == [] and client.net.delay() is None
+
+
+def test_a_client_that_waits_allocates_nothing():
+    client = started()
+    client.bind(lease=3000)
+    client.advance(1000)
+    iface, sockets = client.net.iface, client.net.sockets
+    times = [(client.net.now + 1000 * i) & 0x3FFFFFFF for i in range(1, 100)]
+
+    def poll():
+        for now in times:
+            iface.poll(now, sockets)
+            iface.poll_delay(now, sockets)
+
+    locked(poll)
+    assert client.socket.state == "BOUND"

@@ -1,6 +1,6 @@
 """The DNS client, as packet scripts."""
 
-from datagram_support import THEM, icmp_packet
+from datagram_support import THEM, icmp_packet, locked
 from dns_support import (
     AAAA,
     CNAME,
@@ -405,3 +405,11 @@ def test_random_answers():
         assert query.done, query
     names.client._sweep()
     assert len(names.host.sockets) == 0
+
+
+def test_a_query_that_waits_allocates_nothing():
+    names = Names(timeout=60000)
+    query = names.query("example.org")
+    names.one()
+    locked(500, names.host.cycle)
+    assert not query.done
