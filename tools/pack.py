@@ -62,6 +62,12 @@ PARTS = {
     ),
     "ipv4-tcp": ("TCP over IPv4", ("smolmp/socket/tcp/*.py",), ("core",)),
     "udp": ("UDP over IPv4", ("smolmp/socket/udp.py",), ("core",)),
+    "dhcp": ("a DHCPv4 client and link-local addresses", ("smolmp/socket/dhcpv4/*.py",), ("udp",)),
+    "dns": (
+        "a DNS client, which fetches large answers by TCP",
+        ("smolmp/socket/dns/*.py",),
+        ("udp", "ipv4-tcp"),
+    ),
     "icmp": ("pings, and errors heard", ("smolmp/socket/icmp.py",), ("core",)),
     "raw": ("whole IP packets", ("smolmp/socket/raw.py",), ("core",)),
     "queue": (

@@ -10,11 +10,12 @@
     start(iface, "192.168.1.7"): REBOOTING -> PROBING -> BOUND; the address had before
     inform(iface): INFORMING -> INFORMED; our address is static, we want the rest
 
-The poll names the client when its state changed to or from having a lease. The address, the
-default route and the static ones are the interface's from BOUND on and are taken back when the
-lease ends; what else a server tells is in `lease`. An address is probed by ARP before (RFC 5227),
-with shorter waits than there, since a board wants to be up: two probes, half a second in all;
-an occupied one is declined. Later it is defended once in 10 s, then given up.
+The poll names the client at every change of state but those to and from RENEWING, and when there
+is a new lease. The address, the default route and the static ones are the interface's from BOUND
+on and are taken back when the lease ends; what else a server tells is in `lease`. An address is
+probed by ARP before (RFC 5227), with shorter waits than there, since a board wants to be up: two
+probes, half a second in all; an occupied one is declined. Later it is defended once in 10 s, then
+given up.
 
 `fallback=LinkLocal()` (linklocal.py, RFC 3927; add it to the set, too) gives the interface an
 address of 169.254/16 when no server answers, while the client goes on asking.

@@ -18,8 +18,9 @@ from dhcp_support import (
     started,
     usual,
 )
-from support import BROADCAST, BROADCAST_MAC, OTHER_MAC, OUR_MAC, PEER_MAC, arp, ip_bytes
+from support import BROADCAST, BROADCAST_MAC, OTHER_MAC, OUR_MAC, PEER_MAC, arp, ip_bytes, locked
 
+from smolmp.prng import Random
 from smolmp.socket import dhcpv4
 from smolmp.socket.dhcpv4.linklocal import LinkLocal
 
@@ -423,3 +424,40 @@ def test_link_local_address_that_is_taken():
     fallback.stop()
     client.advance()
     assert client.net.iface.ip_addrs == [] and client.net.delay() is None
+
+
+def test_random_servers():
+    """Whatever comes, in whatever state: nothing is raised, and an honest server is heard."""
+    random = Random(11)
+    client = started(probes=0)
+    for i in range(400):
+        kind = (OFFER, ACK, ACK, NAK)[random.below(4)]
+        xid = bytes(client.socket._xid)
+        data = bytearray(reply(xid, usual(kind, o58=number(10), o121=bytes(9), o119=b"\x01a\0")))
+        for _ in range(random.below(4)):
+            data[8 + random.below(len(data) - 8)] = random.bits(8)
+        client.hear(bytes(data[: len(data) - random.below(2) * random.below(60)]))
+        if client.socket.lease:
+            repr(client.socket)
+        client.advance((0, 1000, 20000, 300000)[i & 3])
+    client.socket.stop()
+    client.advance()
+    assert client.net.iface.ip_addrs == [] and len(client.net.iface.routes) == 0
+    client.socket.start(client.net.iface)
+    client.bind()
+
+
+def test_a_client_that_waits_allocates_nothing():
+    client = started()
+    client.bind(lease=3000)
+    client.advance(1000)
+    iface, sockets = client.net.iface, client.net.sockets
+    times = [(client.net.now + 1000 * i) & 0x3FFFFFFF for i in range(1, 100)]
+
+    def poll():
+        for now in times:
+            iface.poll(now, sockets)
+            iface.poll_delay(now, sockets)
+
+    locked(poll)
+    assert client.socket.state == "BOUND"
