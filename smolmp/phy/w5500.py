@@ -21,6 +21,7 @@ from micropython import const
 from smolmp.phy.wiznet import CORRUPT, LATE, STUCK, Wiznet
 from smolmp.wire.checksum import copy_checksum
 
+_SHORTEST = const(60)  # octets of a frame without its FCS
 _CHUNK = const(64)
 _CHUNKS = const(24)
 _SIZE = const(1536)  # _CHUNKS * _CHUNK
@@ -40,6 +41,7 @@ _SN_RX_RD = const(0x28)
 _SEND = const(0x20)
 _RECV = const(0x40)
 _SENDOK = const(0x10)
+_RECEIVED = const(0x04)
 
 _SAFETY = const(10)  # ms between looks while INT is high
 _LATE = const(20)  # ms: a frame takes 1.2 at 10 Mbit/s
@@ -129,6 +131,8 @@ class W5500(Wiznet):
         self._prepared_at = 0
         self._prepared_views = self._views
         self._piece = bytearray(_CHUNK)
+        self._short = bytearray(_SHORTEST)
+        self._short_end = 0  # behind it there are zeros
         self._pointers = bytearray(6)
         self._word = bytearray(2)
         self._octet = bytearray(1)
@@ -136,7 +140,8 @@ class W5500(Wiznet):
         self._rx_rd = self._tx_wr = 0
         self._sent = False  # a frame went out, and its SENDOK was not seen yet
         self._sent_at = 0
-        self._looked = ticks_add(ticks(), -_SAFETY)
+        self._looked = ticks_add(ticks(), -_SAFETY)  # when nothing was there
+        self._again = False  # look, whatever INT says: RECV may have cleared other frames' call
         if int is not None:
             int.irq(_woken, int.IRQ_FALLING)
         self.start()
@@ -193,30 +198,41 @@ class W5500(Wiznet):
                 return n
             self.dropped += 1
 
+    @micropython.native
     def _fill(self) -> bool:
         """Read what has come: whole frames stand in held[0:_end]. False: there is none."""
         pin = self._int
-        if pin is not None and pin():
-            now = self.ticks()
-            if ticks_diff(now, self._looked) < _SAFETY:
+        if pin is not None and not self._again and pin():
+            if ticks_diff(self.ticks(), self._looked) < _SAFETY:
                 return False
-            self._looked = now
         if not self.ready:
+            self._again = False
             return False
         bus = self._bus
         pointers = self._pointers
-        for _ in range(_READS):
+        tries = _READS
+        quiet = False
+        while True:
             bus.read(_SOCKET_READ, _SN_RX_RSR, pointers)
             size = pointers[0] << 8 | pointers[1]
-            behind = (pointers[4] << 8 | pointers[5]) - (pointers[2] << 8 | pointers[3])
-            if size == behind & 0xFFFF:
-                break
-        else:
-            self.recover(STUCK)  # they are read while frames come, but not so often
-            return False
+            at = pointers[2] << 8 | pointers[3]
+            # They belong together, or were read while a frame came; and the chip's RX_RD is what
+            # was written there, or that got lost and old frames would be read as new ones.
+            if at == self._rx_rd and size == ((pointers[4] << 8 | pointers[5]) - at) & 0xFFFF:
+                if size or quiet or pin is None or pin():
+                    break
+                # INT is low for nothing. Look once more behind that: what came before it was
+                # cleared makes no edge any more.
+                self._octet[0] = _RECEIVED
+                bus.write(_SOCKET_WRITE, _SN_IR, self._octet)
+                quiet = True
+            tries -= 1
+            if not tries:
+                self.recover(STUCK)
+                return False
         if not size:
-            if pin is not None and not pin():
-                self._quiet()
+            self._again = False
+            self._looked = self.ticks()
             return False
         if size > 16384:
             self.recover(STUCK)
@@ -255,15 +271,9 @@ class W5500(Wiznet):
         # Sn_CR, and Sn_IR beside it: a frame that comes from here on lets INT fall again, one
         # that came before is seen by the next look.
         word[0] = _RECV
-        word[1] = 0x04
+        word[1] = _RECEIVED
         self._bus.write(_SOCKET_WRITE, _SN_CR, word)
-        self._looked = ticks_add(self.ticks(), -_SAFETY)
-
-    def _quiet(self):
-        """INT is low for nothing: what came was read already."""
-        self._octet[0] = 0x04
-        self._bus.write(_SOCKET_WRITE, _SN_IR, self._octet)
-        self._looked = ticks_add(self.ticks(), -_SAFETY)
+        self._again = True
 
     @micropython.native
     def send(self, buf, start: int, end: int) -> bool:
@@ -277,7 +287,18 @@ class W5500(Wiznet):
             self.lost += 1
             return True
         bus = self._bus
-        if buf is self._prepared and start == self._prepared_at:
+        if n < _SHORTEST:
+            # IEEE 802.3 3.2.8. With zeros: nobody is to see what stood there before.
+            short = self._short
+            copy_checksum(short, 0, buf, start, n, 0)
+            i = self._short_end
+            self._short_end = n
+            while i > n:
+                i -= 1
+                short[i] = 0
+            bus.write(_TX_WRITE, self._tx_wr, short)
+            n = _SHORTEST
+        elif buf is self._prepared and start == self._prepared_at:
             # More than the frame is written, and not sent.
             bus.write(_TX_WRITE, self._tx_wr, self._prepared_views[(n - 1) // _CHUNK])
         else:
@@ -310,7 +331,7 @@ class W5500(Wiznet):
 
     def wait(self, ms=None, spin=0) -> bool:
         """Sleep until INT falls or `ms` are over; without INT a millisecond at most."""
-        if self._at < self._end:
+        if self._at < self._end or self._again:
             return True
         pin = self._int
         if pin is None:

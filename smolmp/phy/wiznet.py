@@ -50,6 +50,7 @@ _CLOSE = const(0x10)
 _RECV = const(0x40)
 
 _TRY_AGAIN = const(1000)  # ms between attempts to bring a silent chip back
+_TRIES = const(10)  # and then the poll has waited long enough
 
 # What may be wrong, for recover().
 CORRUPT = const(-1)  # a length that cannot be
@@ -98,8 +99,8 @@ class Wiznet(Device):
 
     # Set-up.
 
-    def start(self):
-        """Reset the chip and set it up (datasheet 5.5.1).
+    def start(self, tries=50):
+        """Reset the chip and set it up (datasheet 5.5.1). tries: 2 ms each for it to answer.
 
         OSError: it does not answer; the text tells what was read and what to look at.
         """
@@ -112,8 +113,7 @@ class Wiznet(Device):
         else:
             self.write(_COMMON, _MR, b"\x80")
         sleep_ms(2)
-        tries = 50  # some chips read 0 for a while
-        version = self.read(_COMMON, _VERSIONR)
+        version = self.read(_COMMON, _VERSIONR)  # some chips read 0 for a while
         while version != _VERSION:
             tries -= 1
             if not tries:
@@ -137,9 +137,10 @@ class Wiznet(Device):
         if not self.command(_CLOSE):
             return False
         self.write(_SOCKET, _SN_MR, bytes((self._mode(),)))
+        self.write(_SOCKET, _SN_IR, b"\x04")  # before a frame may come
         if not self.command(_OPEN) or self.read(_SOCKET, _SN_SR) != _MACRAW:
             return False
-        self.write(_SOCKET, _SN_IR, b"\x1f")
+        self.write(_SOCKET, _SN_IR, b"\x1b")  # what was being sent is over, too
         rx_rd = self.read(_SOCKET, _SN_RX_RD, 2)
         self.opened(rx_rd, self.read(_SOCKET, _SN_TX_WR, 2))
         self.ready = True
@@ -218,7 +219,7 @@ class Wiznet(Device):
         self._tried = now
         self.restarted += 1
         try:
-            self.start()
+            self.start(_TRIES)
         except OSError:
             self._up = False
 

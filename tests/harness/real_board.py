@@ -53,6 +53,8 @@ def files(root, test, processor):
     tree = pack.Tree(root)
     unit = root / "tests" / "unit"
     beside = {path.stem: path for folder in (unit, test.parent) for path in folder.glob("*.py")}
+    models = root / "tests" / "models"
+    beside.update({f"tests.models.{path.stem}": path for path in models.glob("*.py")})
     own, modules, todo = set(), set(), [test]
     while todo:
         source = todo.pop()

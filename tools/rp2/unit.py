@@ -54,6 +54,10 @@ def helpers(root, test):
     # A test may borrow from another one of its folder.
     borrowed = re.findall(r"^(?:from|import) (test_\w+)", test.read_text(), re.MULTILINE)
     sources += [test.parent / f"{name}.py" for name in borrowed]
+    models = set()
+    for source in [*sources, test]:
+        models.update(re.findall(r"^from tests\.models\.(\w+) import", source.read_text(), re.M))
+    sources += [root / "tests" / "models" / f"{name}.py" for name in sorted(models)]
     for source in [*sources, test]:
         name = source.relative_to(root).as_posix()
         found[name[:-3] + ".mpy"] = compiled(source, name)

@@ -212,6 +212,7 @@ def test_faults_at_random():
             if chip.corrupt is None and what > 6 and len(found) == 1:
                 assert len(found[0]) == n or rig.device.corrupt
         sent += rig.send(frame(n, OTHER, i))
+        del rig.frames[:]
         rig.pass_ms(2)
         if i % 20 == 19:
             chip.mute = chip.stuck = False

@@ -9,6 +9,7 @@ from tests.models.w5500 import Chip
 MAC = "02:00:00:00:00:01"
 OURS = b"\x02\0\0\0\0\x01"
 OTHER = b"\x02\0\0\0\0\x02"
+_COUNTING = bytes(range(256)) * 7
 
 
 class Rig:
@@ -64,4 +65,5 @@ class Rig:
 
 def frame(n=60, to=OURS, first=0):
     """A frame of n octets with a type of nobody's."""
-    return (to + OTHER + b"\x88\xb5" + bytes([(first + i) & 255 for i in range(n - 14)]))[:n]
+    first &= 255
+    return (to + OTHER + b"\x88\xb5" + _COUNTING[first : first + max(0, n - 14)])[:n]
