@@ -5,8 +5,8 @@
     device = W5500("02:00:00:00:00:01")          # a W5500-EVB-Pico's wiring
     device = W5500(mac, spi=1, sck=10, mosi=11, miso=12, cs=13, rst=14, int=15)
 
-MACRAW on socket 0 with all of the chip's 16 KiB each way (W5500 datasheet 1.0.9). The bus is the
-chip's alone, since reading runs ahead between two polls; `pause()` ends that until the next poll.
+Set-up, filters, cable and recovery are smolmp/phy/wiznet.py's. The bus is the chip's alone, since
+reading runs ahead between two polls; `halt()` ends that until the next poll.
 """
 
 from array import array
@@ -18,13 +18,11 @@ from machine import idle
 from micropython import const
 from uctypes import addressof
 
-from ports.rp2.bus import CORRUPT, LATE, LONG, WORDS, alert, land, receive, run, transmit
+from ports.rp2.bus import LONG, WORDS, alert, land, receive, run, transmit
 from rp2 import DMA
-from smolmp.phy.device import ETHERNET, Device
-from smolmp.wire.address import format_mac, parse_mac
+from smolmp.phy.wiznet import Wiznet
 
 _SIZE = const(1516)  # read at once at most: a full frame and its length
-_MTU = const(1500)
 
 # Words of bus.py.
 _SPI = const(0)
@@ -52,49 +50,22 @@ _PAD = const(21)
 _INTR = const(22)
 _INTE = const(23)
 _EDGE = const(24)
-_SINK_AT = const(25)
+_LOOK = const(25)
+_SINK_AT = const(26)
 
-# Control octets: block << 3, 4 to write.
-_COMMON = const(0x00)
-_SOCKET = const(0x08)
-
-_MR = const(0x0000)
-_SHAR = const(0x0009)
-_INTLEVEL = const(0x0013)
-_SIMR = const(0x0018)
-_PHYCFGR = const(0x002E)
-_VERSIONR = const(0x0039)
-_SN_MR = const(0x00)
-_SN_CR = const(0x01)
-_SN_IR = const(0x02)
-_SN_SR = const(0x03)
-_SN_RXBUF_SIZE = const(0x1E)
-_SN_TX_WR = const(0x24)
-_SN_RX_RD = const(0x28)
-_SN_RX_WR = const(0x2A)
-_SN_IMR = const(0x2C)
-
-_VERSION = const(0x04)
-_MACRAW = const(0x42)
-_OPEN = const(0x01)
-_CLOSE = const(0x10)
-_RECV = const(0x40)
-_TRY_AGAIN = const(1000)  # ms between attempts to bring a silent chip back
+_SAFETY = const(10)  # ms between looks while INT is high
 
 
 def _woken(_):
     """INT has fallen while the processor slept: that it wakes is all that is wanted."""
 
 
-class W5500(Device):
-    """`mac`: text, the station's address: the chip lets pass what is for it, and broadcasts.
+class W5500(Wiznet):
+    """`mac`: text. `rst`, `int`: GPIO numbers, None when not wired; without INT each poll asks the
+    chip, 8 us. `baudrate`: 31.25 MHz is what a clock of 125 MHz allows, and the chip up to 33.3;
+    the peripheral clock is to be the processor's (boards.py sees to it).
 
-    `rst`, `int`: None when not wired; without INT each poll asks the chip, 8 us. `baudrate`: 31.25
-    MHz is what a clock of 125 MHz allows, and the chip up to 33.3; the peripheral clock is to be
-    the processor's (`machine.freq(f, f)`, board() sees to it).
     OSError: the chip does not answer; the text tells what was read and what to look at.
-    Counters: dropped (too long), corrupt (a length that cannot be), late (SENDOK), stuck (the
-    bus), and what was done about it: reopened, restarted.
     """
 
     def __init__(
@@ -110,20 +81,13 @@ class W5500(Device):
         baudrate=31_250_000,
         promiscuous=False,
     ):
-        super().__init__(ETHERNET, _MTU)
+        pin = machine.Pin
+        super().__init__(mac, None if rst is None else pin(rst, pin.OUT, value=1), promiscuous)
         self._held = bytearray(_SIZE)
         self._pad = bytearray(60)
         self._script = bytearray(32)
         self._w = array("i", bytes(4 * WORDS))
-        self.mac = parse_mac(mac)
-        self.promiscuous = promiscuous
-        self.dropped = self.corrupt = self.reopened = self.restarted = self.late = self.stuck = 0
-        self._up = False
-        self._fresh = True  # since the last trouble a frame came
-        self._tried = 0
-        pin = machine.Pin
         self._cs = pin(cs, pin.OUT, value=1)
-        self._rst = None if rst is None else pin(rst, pin.OUT, value=1)
         self._int = None if int is None else pin(int, pin.IN, pin.PULL_UP)
         self._spi = machine.SPI(
             spi,
@@ -139,7 +103,7 @@ class W5500(Device):
         self._inward = (self._w, self._script, self._held)
         self._view = None
         self._room = 0
-        self._restart()
+        self.start()
         for name in ("recv", "send"):
             setattr(self, name, getattr(self, name))
 
@@ -202,65 +166,24 @@ class W5500(Device):
         script[4 + n] = 0
         run(self._w, script)
 
-    def _command(self, command):
-        """Sn_CR, and wait until it was taken: it reads 0 again."""
-        self.write(_SOCKET, _SN_CR, bytes((command,)))
-        for _ in range(100):
-            if self.read(_SOCKET, _SN_CR) == 0:
-                return True
-        return False
-
-    def _restart(self):
-        """Reset the chip and set it up (datasheet 5.5.1)."""
+    def halt(self):
+        """The bus rests, whatever DMA was at."""
         w = self._w
         land(w)
-        w[_FLYING] = 0
-        self._cs(1)
-        if self._rst is not None:
-            self._rst(0)
-            sleep_ms(1)
-            self._rst(1)
-            sleep_ms(2)
-        else:
-            self.write(_COMMON, _MR, b"\x80")
-            sleep_ms(2)
-        version = 0
-        for _ in range(50):
-            version = self.read(_COMMON, _VERSIONR)
-            if version == _VERSION:
-                break
-            sleep_ms(2)
-        else:
-            raise OSError(
-                "W5500: version register reads 0x%02x, not 0x04%s"
-                % (
-                    version,
-                    ": look at power, MISO, MOSI, SCK and CS"
-                    if version in (0, 0xFF)
-                    else ": another chip, or a clock too fast for the wires",
-                )
-            )
-        self.write(_COMMON, _MR, b"\x10")  # never answer a ping itself
-        for n in range(1, 8):
-            self.write(_SOCKET | n << 5, _SN_RXBUF_SIZE, b"\x00\x00")
-        self.write(_SOCKET, _SN_RXBUF_SIZE, b"\x10\x10")
-        self.write(_COMMON, _SHAR, self.mac)
-        self.write(_COMMON, _INTLEVEL, b"\x00\x00")
-        self.write(_SOCKET, _SN_IMR, b"\x04")
-        self.write(_COMMON, _SIMR, b"\x01")
-        self._open()
+        if w[_FLYING]:  # it does not move
+            w[_FLYING] = 0
+            self._cs(1)
 
-    def _open(self):
-        """Open socket 0 as MACRAW, empty. True: it is open."""
+    def opened(self, rx_rd, tx_wr):
         w = self._w
-        self._command(_CLOSE)
-        self.write(_SOCKET, _SN_MR, b"\x04" if self.promiscuous else b"\xb4")
-        self._command(_OPEN)
-        w[_HELD] = w[_AT] = w[_SENT] = 0
-        w[_RX_RD] = self.read(_SOCKET, _SN_RX_RD, 2)
-        w[_TX_WR] = self.read(_SOCKET, _SN_TX_WR, 2)
-        self.write(_SOCKET, _SN_IR, b"\x1f")
-        return self.read(_SOCKET, _SN_SR) == _MACRAW
+        w[_SENT] = 0
+        w[_TX_WR] = tx_wr
+        self.skipped(rx_rd)
+
+    def skipped(self, rx_rd):
+        w = self._w
+        w[_HELD] = w[_AT] = 0
+        w[_RX_RD] = rx_rd
 
     # What the stack calls.
 
@@ -273,70 +196,30 @@ class W5500(Device):
         n = receive(w, script, held, buf, self._room)
         if n >= 0:
             return n
-        return self._trouble(n)
+        if n == LONG:
+            self.dropped += 1
+            return self.recv(buf)
+        self._trouble(n)
+        return 0
 
     @micropython.native
     def send(self, buf, start: int, end: int) -> bool:
         if end - start > 1518:
             self.dropped += 1
-            return True
-        n = transmit(self._w, self._script, buf, start, end)
-        if n <= 0:
-            self._trouble(n)
+        elif not self.ready:
+            self.lost += 1
+        else:
+            w, script, held = self._inward
+            n = transmit(w, script, buf, start, end)
+            if n <= 0:
+                self.lost += 1
+                self._trouble(n)
         return True
 
     def _trouble(self, code):
-        """What bus.py reports. 0: nothing more is to be had now."""
-        w = self._w
-        if code == LONG:
-            self.dropped += 1
-            return self.recv(self._view)
-        land(w)
-        w[_FLYING] = 0
-        if code == CORRUPT and self._fresh:
-            # The chain of lengths is lost. Drop all there is, and begin where the chip goes on.
-            self._fresh = False
-            self.corrupt += 1
-            at = self.read(_SOCKET, _SN_RX_WR, 2)
-            w[_HELD] = w[_AT] = 0
-            w[_RX_RD] = at
-            self.write(_SOCKET, _SN_RX_RD, bytes((at >> 8, at & 0xFF)))
-            self._command(_RECV)
-            return 0
-        if code == LATE:
-            self.late += 1
-        elif code == CORRUPT:
-            self.corrupt += 1
-        else:
-            self.stuck += 1
-        self._revive()
-        return 0
-
-    def _revive(self):
-        """Open the socket anew, or the chip if it does not answer as it should."""
-        self._fresh = True
-        if self.read(_COMMON, _VERSIONR) == _VERSION and self.read(_COMMON, _SHAR, 6) == self.mac:
-            self.reopened += 1
-            if self._open():
-                return
-        now = ticks_ms()
-        if self.restarted and ticks_diff(now, self._tried) < _TRY_AGAIN:
-            self._up = False
-            return
-        self._tried = now
-        self.restarted += 1
-        try:
-            self._restart()
-        except OSError:
-            self._up = False
-
-    def link(self) -> bool:
-        """Asked once a second: the cable, and whether the chip is still as it was set up."""
-        self._fresh = True
-        if self.read(_SOCKET, _SN_SR) != _MACRAW or self.read(_COMMON, _SHAR, 6) != self.mac:
-            self._revive()
-        self._up = self.read(_COMMON, _PHYCFGR) & 1 != 0
-        return self._up
+        """recover() from what bus.py reports; not while the chip is being tried once a second."""
+        if self.ready:
+            self.recover(code)
 
     @micropython.native
     def wait(self, ms=None, spin=0) -> bool:
@@ -356,23 +239,18 @@ class W5500(Device):
                     return True
         start = ticks_ms()
         came = alert(w, 1)
-        while not came and (ms is None or ticks_diff(ticks_ms(), start) < ms):
+        while not came:
+            passed = ticks_diff(ticks_ms(), start)
+            if ms is not None and passed >= ms:
+                break
+            if passed >= _SAFETY:
+                w[_LOOK] = came = 1  # an edge may get lost: look, whatever INT says
+                break
             idle()
             came = alert(w, 1)
         alert(w, 0)
         return came != 0
 
-    def pause(self):
-        """Let the bus be still, for another device's use of it until the next poll."""
-        land(self._w)
-
-    def __str__(self):
-        return "W5500 %s, link %s: %d corrupt, %d reopened, %d restarted, %d late, %d stuck" % (
-            format_mac(self.mac),
-            "up" if self._up else "down",
-            self.corrupt,
-            self.reopened,
-            self.restarted,
-            self.late,
-            self.stuck,
-        )
+    def link(self) -> bool:
+        self._w[_LOOK] = 1
+        return super().link()

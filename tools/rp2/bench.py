@@ -60,9 +60,9 @@ class Bench:
         files = {"main.py": (HERE / "bench_board.py").read_bytes()}
         if firmware == "stock":
             files.update(sources(ROOT / "smolmp", "smolmp"))
-        for name in ("__init__", "boards", "bus", "kernels", "w5500"):
-            path = f"ports/rp2/{name}.py"
-            files[f"{path[:-3]}.mpy"] = compiled(ROOT / path, path, ("-O3",))
+            for name in ("__init__", "boards", "bus", "kernels", "w5500"):
+                path = f"ports/rp2/{name}.py"
+                files[f"lib/{path[:-3]}.mpy"] = compiled(ROOT / path, path, ("-O3",))
         uf2 = emulator.STOCK if firmware == "stock" else emulator.FROZEN
         self.pico = emulator.Pico(uf2, files, xip_miss=emulator.XIP_MISS)
         self.port = Ethernet(self.pico)

@@ -56,7 +56,8 @@ def serve():
     poll_delay = iface.poll_delay
     wait = device.wait
     while True:
-        for one in poll(ticks_ms(), sockets):
+        changed = poll(ticks_ms(), sockets)
+        for one in changed:
             if one.can_recv():
                 if not todo:
                     todo = one.recv(1)[0]
@@ -70,7 +71,8 @@ def serve():
             if not one.is_open():
                 todo = 0
                 one.listen(5001)
-        wait(poll_delay(ticks_ms(), sockets))
+        if not changed:  # else there is most likely something to send
+            wait(poll_delay(ticks_ms(), sockets))
 
 
 socket.listen(5001)
