@@ -10,7 +10,7 @@ from time import ticks_ms
 
 import machine
 
-from ports.rp2 import boards
+from ports.rp2 import boards, hot
 from smolmp.iface import Interface
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
@@ -62,8 +62,10 @@ def serve():
                 if not todo:
                     todo = one.recv(1)[0]
                 n = one.recv_into(buffer)
-                if n and todo == 69:
-                    one.send(buffer, 0, n)
+                if todo == 69:
+                    if n:
+                        one.send(buffer, 0, n)
+                    continue
             if todo == 83 and one.can_send():
                 one.send(buffer)
             elif one.may_send() and not one.may_recv():
@@ -77,6 +79,8 @@ def serve():
 
 socket.listen(5001)
 gc.collect()
+print("hot", hot.warm())
 functions()
+gc.collect()
 print("ready", gc.mem_free())
 serve()
