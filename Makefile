@@ -6,8 +6,8 @@ PYTEST ?=
 PROGRAMS := $(CURDIR)/build/system/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(PROGRAMS)
 
-.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench bench-rp2 profile demo clean distclean
-.PHONY: loss-matrix loss-peers soak mpy flash
+.PHONY: help setup setup-rp2 venv lint unit test test-rp2 coverage bench bench-rp2 profile demo size
+.PHONY: loss-matrix loss-peers soak mpy flash clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make coverage   which lines of smolmp tests/unit reaches (slow)"
 	@echo "make loss-matrix  goodput over loss, delay, buffer; WRITE=1: into the tests' snapshot"
 	@echo "make test-rp2   the part of make test that runs on an emulated Pico (tools/rp2)"
+	@echo "make size       what smolmp takes of a Pico's heap, module by module (build/size.json)"
 	@echo "make loss-peers  the same over a real wire, beside the kernel's TCP (three minutes)"
 	@echo "make mpy        .mpy files for every board, and lists for mip, into dist/ (tools/pack.py)"
 	@echo "make flash      smolmp onto the board at hand: FLASH=\"--address 192.168.1.50/24\""
@@ -54,6 +55,11 @@ test: setup
 	$(VENV)/python -m pytest --junitxml=build/logs/tests.xml $(PYTEST) || status=1; \
 	if [ $$status -ne 0 ]; then echo "make test: FAILED"; fi; \
 	exit $$status
+
+# What smolmp takes of a Pico's heap; SIZE="--only inplace": one part of it.
+SIZE ?=
+size: setup-rp2
+	@build/rp2/emulator/bin/python tools/rp2/size.py $(SIZE)
 
 # An emulated Pico: armv6m, 240 KB of heap, alignment faults.
 test-rp2: setup-rp2

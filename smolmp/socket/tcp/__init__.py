@@ -99,14 +99,22 @@ import smolmp.socket.tcp.handshake  # noqa: F401
 import smolmp.socket.tcp.connection  # noqa: F401
 import smolmp.socket.tcp.acknowledge  # noqa: F401
 import smolmp.socket.tcp.receive  # noqa: F401
-import smolmp.socket.tcp.halfopen  # noqa: F401
-import smolmp.socket.tcp.cookie  # noqa: F401
-import smolmp.socket.tcp.passive  # noqa: F401
 from smolmp.socket.protocols import HANDLERS, READDRESSED
 from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR  # noqa: F401
 from smolmp.socket.tcp.ingress import ingress, readdressed
-from smolmp.socket.tcp.listener import Listener  # noqa: F401
 from smolmp.socket.tcp.socket import Socket  # noqa: F401
 
 HANDLERS[6] = ingress
 READDRESSED.append(readdressed)
+
+
+def __getattr__(name):
+    # Many a server needs no Listener: what is not asked for takes no memory of a board.
+    if name != "Listener":
+        raise AttributeError(name)
+    import smolmp.socket.tcp.halfopen  # noqa: I001
+    import smolmp.socket.tcp.cookie
+    import smolmp.socket.tcp.passive
+    from smolmp.socket.tcp.listener import Listener
+
+    return Listener
