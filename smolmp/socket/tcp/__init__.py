@@ -58,7 +58,8 @@ connections that are being opened as records of a few words (halfopen.py) or not
 
 The short ways: most segments of a busy connection never see the above. express.py takes the next
 segments of the connection that spoke last straight from the device, burst.py sends the full
-segments that follow one just sent. Both leave whatever is unusual to the long way.
+segments that follow one just sent, and transmit.dispatcher all that is queued when one segment
+holds it. They leave whatever is unusual to the long way.
 
 The functions that every segment passes are native: bytecode with more than 11 words of locals and
 stack would take its frame from the heap at each call, and look for room there.
