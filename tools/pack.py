@@ -62,6 +62,7 @@ PARTS = {
     ),
     "ipv4-tcp": ("TCP over IPv4", ("smolmp/socket/tcp/*.py",), ("core",)),
     "udp": ("UDP over IPv4", ("smolmp/socket/udp.py",), ("core",)),
+    "dhcpv4": ("a DHCP client", ("smolmp/socket/dhcpv4/*.py",), ("udp",)),
     "icmp": ("pings, and errors heard", ("smolmp/socket/icmp.py",), ("core",)),
     "raw": ("whole IP packets", ("smolmp/socket/raw.py",), ("core",)),
     "queue": (
