@@ -54,6 +54,8 @@ def helpers(root, test):
     # A test may borrow from another one of its folder.
     borrowed = re.findall(r"^(?:from|import) (test_\w+)", test.read_text(), re.MULTILINE)
     sources += [test.parent / f"{name}.py" for name in borrowed]
+    if any("tests.models" in source.read_text() for source in [*sources, test]):
+        sources += [root / "tests" / "models" / name for name in ("spi.py", "w5500.py")]
     for source in [*sources, test]:
         name = source.relative_to(root).as_posix()
         found[name[:-3] + ".mpy"] = compiled(source, name)

@@ -212,6 +212,7 @@ def test_wait():
     assert Rig(int=False).device.wait(1000) is True
 
 
+# not on a board: two hosts and 64 KB of buffers
 def test_two_hosts_through_the_chip():
     """Ping, and a TCP conversation, of an interface on the chip with one on a queue."""
     for interrupt in (True, False):
