@@ -58,6 +58,11 @@ for _ in range(30):
     sleep_ms(100)
 print('link', device.link())
 """
+# Code that runs from the flash (ports/rp2/inplace.py) is laid out there anew.
+INSTALL = """
+from ports.{port} import inplace
+inplace.install()
+"""
 UNIQUE = "import machine, binascii; print(binascii.hexlify(machine.unique_id()).decode())"
 
 
@@ -270,6 +275,8 @@ def install(options):
         for path in it.remove(hiding):
             say(f"removed {path}: it hid the compiled one")
         it.write(plan.files, lambda path, octets: say(f"  {path} ({octets} octets)"))
+        if "/lib/ports/rp2/inplace.mpy" in plan.files and not facts.frozen:
+            it.run(INSTALL.format(port=plan.port))
         if "/host.py" in plan.files:
             check(it, plan)
         if "/main.py" in plan.files:

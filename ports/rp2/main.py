@@ -1,13 +1,17 @@
 """Answers http://ADDRESS/ through a W5500. tools/flash.py writes /host.py: who this board is."""
 
-from time import ticks_ms
+from ports.rp2 import inplace
 
-import host  # type: ignore[import-not-found]
+inplace.begin()  # what is imported runs from the flash: it would fill the heap
 
-from ports.rp2 import boards
-from smolmp.iface import Interface
-from smolmp.socket import tcp
-from smolmp.socket.set import SocketSet
+from time import ticks_ms  # noqa: E402
+
+import host  # type: ignore[import-not-found]  # noqa: E402
+
+from ports.rp2 import boards  # noqa: E402
+from smolmp.iface import Interface  # noqa: E402
+from smolmp.socket import tcp  # noqa: E402
+from smolmp.socket.set import SocketSet  # noqa: E402
 
 device = getattr(boards, host.BOARD)(host.MAC, **host.WIRING)
 iface = Interface(device, hardware_addr=host.MAC, ip_addrs=host.ADDRESSES)

@@ -260,6 +260,12 @@ def test_a_board_serves(picos):
     assert "  | smolmp serves http://192.168.9.9/" in said
 
 
+def test_a_board_with_the_stock_firmware_serves(picos, packed):
+    status, said = run(picos(packed, ["--chip"]).port, "--watch", "8")
+    assert status == 0, said
+    assert "  | smolmp serves http://192.168.1.50/" in said
+
+
 def test_a_flash_that_is_too_full(picos, tmp_path):
     (tmp_path / "fill").write_bytes(bytes(4096 * 330))
     status, said = run(picos({"fill": tmp_path / "fill"}).port)
