@@ -125,6 +125,21 @@ class Net:
             self.wait(left)
             left = ms - time.ticks_diff(self.clock(), start)
 
+    def finish(self, ms=2000) -> bool:
+        """Before the program ends: drive the stack until all that was sent is delivered and all
+        connections that were closed have ended, at most `ms`. True: they have."""
+        start = self.clock()
+        while True:
+            self.poll()
+            busy = False
+            for core in self.sockets:
+                if isinstance(core, tcp.Socket) and (core.send_queue() or core.is_active()):
+                    busy = True
+            left = ms - time.ticks_diff(self.clock(), start)
+            if not busy or left <= 0:
+                return not busy
+            self.wait(min(left, 50))
+
     async def run(self):
         """A task that drives the stack while asyncio waits for nothing of it, for ever."""
         from asyncio import sleep_ms
@@ -177,12 +192,13 @@ class Net:
     def __repr__(self):
         link = "up" if self.device.link() else "no link"
         lines = ["<Net %s, %s>" % (self.hostname, link), repr(self.iface)]
+        free, streams = self.count_streams()
+        unused = self._streams + self._datagrams
         for core in self.sockets:
-            if core not in self._free():
+            if core not in unused:
                 lines.append(_line(core))
         text = "connections: %d of %d free; UDP sockets: %d free"
-        streams = self.count_streams()
-        lines.append(text % (streams[0], streams[1], len(self._datagrams)))
+        lines.append(text % (free, streams, len(self._datagrams)))
         return "\n".join(lines)
 
     # For the sockets.
@@ -225,6 +241,8 @@ class Net:
             else:
                 core.timeout = core.timeout or _ORPHAN
                 core.close()
+                if core.is_active():
+                    core.shutdown(tcp.SHUT_RD)  # what still comes is answered by an RST
             self._leaving.append(core)
         self.dirty = True
 
@@ -268,13 +286,11 @@ class Net:
         return self.sockets.add(raw.Socket(4, protocol or None))
 
     def count_streams(self):
-        """(connections free, connections in all)."""
+        """(connections free, or in TIME-WAIT and to be had in need; connections in all)."""
         self._collect()
-        used = sum(1 for s in self.sockets if isinstance(s, tcp.Socket))
-        return len(self._streams), used
-
-    def _free(self):
-        return self._streams + self._datagrams
+        over = sum(1 for core in self._leaving if not core.is_open())
+        total = sum(1 for core in self.sockets if isinstance(core, tcp.Socket))
+        return len(self._streams) + over, total
 
     def _collect(self):
         """Take home what has ended."""

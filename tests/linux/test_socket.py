@@ -1,8 +1,12 @@
 """smolmp.net: the socket module beside the port's own, and programs that nobody here wrote."""
 
 import difflib
+import importlib.util
+import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 
 import netlab
@@ -128,3 +132,70 @@ def test_sockets_answer_as_the_ports_own(laboratory, bare_wire, target, peers):
     differences = list(difflib.unified_diff(kernel.splitlines(), ours.splitlines(), lineterm=""))
     assert not differences, "\n".join(differences)
     assert len(kernel.splitlines()) > 100
+
+
+@pytest.fixture(scope="session")
+def third_party(tmp_path_factory):
+    """A folder that has what pip installed for the tests, and nothing else of CPython's."""
+    folder = tmp_path_factory.mktemp("third-party")
+    for name in ("microdot",):
+        spec = importlib.util.find_spec(name)
+        (folder / name).symlink_to(spec.submodule_search_locations[0])
+    return str(folder)
+
+
+def test_microdot_serves_pages_and_websockets(wire, target, third_party):
+    program = wire.start(target, NET + "web.py", third_party)
+    assert wire.run("curl", "-sS", "http://192.168.69.1/") == "<h1>smolmp</h1>"
+    big = wire.run("curl", "-sS", "http://192.168.69.1/big/300")
+    assert big == "0123456789abcdef" * 64 * 300
+    assert wire.run("curl", "-sS", "-d", "shout", "http://192.168.69.1/upper") == "SHOUT"
+    assert "404" in wire.run("curl", "-sSi", "http://192.168.69.1/nothing")
+    with wire.connect(80) as s:
+        websocket(s)
+    many = ["http://192.168.69.1/big/20"] * 40
+    text = wire.run("curl", "-sS", "--no-progress-meter", "--parallel", "--parallel-max", "16", *many)
+    assert len(text) == 40 * 20 * 1024
+    assert "LISTEN" in wire.run("curl", "-sS", "http://192.168.69.1/net")
+    assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"
+    assert program.wait(20) == 0, program.output
+    wire.check()
+
+
+def websocket(s):
+    """A client of RFC 6455: the handshake of its section 1.3, and two messages there and back."""
+    s.sendall(
+        b"GET /echo HTTP/1.1\r\nHost: 192.168.69.1\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Version: 13\r\n\r\n"
+    )
+    stream = s.makefile("rb")
+    assert b" 101 " in stream.readline()
+    lines = list(iter(stream.readline, b"\r\n"))
+    assert any(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in line for line in lines), lines
+    for text in (b"hello", b"x" * 100):
+        mask = b"\x01\x02\x03\x04"
+        masked = bytes(octet ^ mask[i & 3] for i, octet in enumerate(text))
+        s.sendall(bytes([0x81, 0x80 | len(text)]) + mask + masked)
+        assert stream.read(2) == bytes([0x81, len(text)])
+        assert stream.read(len(text)) == text
+
+
+def test_requests_and_asyncio_fetch(wire, target, tmp_path):
+    (tmp_path / "hello.txt").write_text("hello from Linux")
+    large = random.Random(1).randbytes(300000)
+    (tmp_path / "large.bin").write_bytes(large)
+    server = [sys.executable, "-m", "http.server", "-d", str(tmp_path), "8000"]
+    process = wire.kernel.popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wire.run("curl", "-sS", "--retry", "9", "--retry-connrefused", "http://127.0.0.1:8000/")
+        program = wire.start(target, NET + "fetch.py", wire.kernel_ip, ready=None)
+        assert program.wait(40) == 0, program.output
+    finally:
+        process.terminate()
+        process.wait(10)
+    lines = program.output.splitlines()
+    assert lines[:3] == ["200 hello from Linux", "200 300000 %d" % sum(large), "404"]
+    assert lines[3:8] == ["b'HTTP/1.0 200 OK\\r\\n' b'hello from Linux'"] * 5
+    assert "connections: 8 of 8 free" in program.output, program.output
+    wire.check()
