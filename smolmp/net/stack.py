@@ -126,19 +126,25 @@ class Net:
             left = ms - time.ticks_diff(self.clock(), start)
 
     def finish(self, ms=2000) -> bool:
-        """Before the program ends: drive the stack until all that was sent is delivered and all
-        connections that were closed have ended, at most `ms`. True: they have."""
+        """Before the program ends: what was sent is delivered, which may take `ms`; connections
+        that the program left open are reset then. False: there were such."""
         start = self.clock()
         while True:
             self.poll()
-            busy = False
-            for core in self.sockets:
-                if isinstance(core, tcp.Socket) and (core.send_queue() or core.is_active()):
-                    busy = True
             left = ms - time.ticks_diff(self.clock(), start)
-            if not busy or left <= 0:
-                return not busy
+            if left <= 0 or not any(core.is_active() for core in self._connections()):
+                break
             self.wait(min(left, 50))
+        clean = True
+        for core in self._connections():
+            if core.is_active():
+                clean = False
+                core.abort()
+        self.poll()
+        return clean
+
+    def _connections(self):
+        return [core for core in self.sockets if isinstance(core, tcp.Socket)]
 
     async def run(self):
         """A task that drives the stack while asyncio waits for nothing of it, for ever."""
@@ -289,7 +295,7 @@ class Net:
         """(connections free, or in TIME-WAIT and to be had in need; connections in all)."""
         self._collect()
         over = sum(1 for core in self._leaving if not core.is_open())
-        total = sum(1 for core in self.sockets if isinstance(core, tcp.Socket))
+        total = len(self._connections())
         return len(self._streams) + over, total
 
     def _collect(self):

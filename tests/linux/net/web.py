@@ -51,7 +51,11 @@ async def state(request):
 
 @app.get("/end")
 async def end(request):
-    request.app.shutdown()
+    async def later():
+        await asyncio.sleep_ms(200)
+        app.shutdown()
+
+    asyncio.create_task(later())
     return "bye"
 
 
