@@ -19,9 +19,9 @@ _EOPNOTSUPP = const(95)
 _EADDRNOTAVAIL = const(99)
 _ENETUNREACH = const(101)
 
-_IN = const(1)
-_OUT = const(4)
-_ERR = const(8)
+_POLLIN = const(1)
+_POLLOUT = const(4)
+_POLLERR = const(8)
 
 _LOCAL = const(4)
 _REMOTE = const(8)
@@ -176,11 +176,11 @@ class Datagram:
         return None if self.core.send(packet) is None else n
 
     def events(self, wanted):
-        found = _OUT
+        found = _POLLOUT
         if self.core.can_recv():
-            found |= _IN
+            found |= _POLLIN
         if self.core.error:
-            return found & wanted | _ERR
+            return found & wanted | _POLLERR
         return found & wanted
 
     # Options and names.

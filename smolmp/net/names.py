@@ -1,4 +1,4 @@
-"""From what a program writes for a host to addresses; and what a host that is new has to invent."""
+"""From what a program writes for a host to addresses; and what a new host has to invent."""
 
 from errno import EINVAL
 

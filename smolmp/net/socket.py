@@ -24,10 +24,10 @@ _SO_CALLBACK = const(20)  # MicroPython's own: what WebREPL uses
 _MSG_PEEK = const(2)
 _MSG_DONTWAIT = const(64)
 
-_POLL = const(3)  # requests of a stream's ioctl
-_CLOSE = const(4)
+_IOCTL_POLL = const(3)  # requests of a stream's ioctl
+_IOCTL_CLOSE = const(4)
 
-_CHUNK = const(256)  # octets that read() and readline() ask for at a time
+_PIECE = const(256)  # octets that read() and readline() ask for at a time
 
 
 class socket(io.IOBase):
@@ -40,7 +40,9 @@ class socket(io.IOBase):
 
     default = None  # the Net of sockets that are not told one
 
-    def __init__(self, af=_AF_INET, type=_SOCK_STREAM, proto=0, fileno=None, *, net=None, end=None):
+    def __init__(
+        self, af=_AF_INET, type=_SOCK_STREAM, proto=0, fileno=None, *, net=None, end=None
+    ):
         net = net or self.default
         if net is None:
             raise OSError(EINVAL, "no Net is installed")
@@ -259,7 +261,7 @@ class socket(io.IOBase):
         end = self._open()
         start = self._net.clock()
         parts = bytearray()
-        buf = bytearray(_CHUNK if n < 0 else min(n, end.most()))
+        buf = bytearray(_PIECE if n < 0 else min(n, end.most()))
         view = memoryview(buf)
         while n < 0 or len(parts) < n:
             want = len(buf) if n < 0 else min(len(buf), n - len(parts))
@@ -280,7 +282,7 @@ class socket(io.IOBase):
         line = bytearray()
         buf = self._net.scratch
         while n < 0 or len(line) < n:
-            most = _CHUNK if n < 0 or n - len(line) > _CHUNK else n - len(line)
+            most = _PIECE if n < 0 or n - len(line) > _PIECE else n - len(line)
             most = min(most, len(buf))
             got = end.receive(buf, most, _MSG_PEEK)
             if got is None:
@@ -336,7 +338,7 @@ class socket(io.IOBase):
 
     def ioctl(self, request, arg):
         """What select.poll and asyncio ask."""
-        if request == _POLL:
+        if request == _IOCTL_POLL:
             end = self._end
             if end is None:
                 return 32  # POLLNVAL
@@ -344,7 +346,7 @@ class socket(io.IOBase):
             if net.dirty or net.clock() != net.polled:
                 net.poll()
             return end.events(arg)
-        if request == _CLOSE:
+        if request == _IOCTL_CLOSE:
             self.close()
             return 0
         return -1

@@ -26,7 +26,7 @@ _FLAGS = const(32)
 _FLAG_RESET = const(128)
 
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
-_IDLE = const(10)  # ms between looks at a device that cannot wake asyncio
+_LOOK_EVERY = const(10)  # ms between looks at a device that cannot wake asyncio
 
 # What a program may have set on a socket, and the next one shall not find.
 _FRESH = (("nagle", "minshall"), ("keep_alive", 0), ("timeout", 0), ("linger", None))
@@ -153,7 +153,7 @@ class Net:
         while True:
             self.poll()
             delay = self.iface.poll_delay(self.clock(), self.sockets)
-            await sleep_ms(_IDLE if delay is None or delay > _IDLE else delay)
+            await sleep_ms(_LOOK_EVERY if delay is None or delay > _LOOK_EVERY else delay)
 
     # Up and down.
 

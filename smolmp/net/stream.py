@@ -16,10 +16,10 @@ _ENOPROTOOPT = const(92)
 _EADDRNOTAVAIL = const(99)
 _EISCONN = const(106)
 
-_IN = const(1)
-_OUT = const(4)
-_ERR = const(8)
-_HUP = const(16)
+_POLLIN = const(1)
+_POLLOUT = const(4)
+_POLLERR = const(8)
+_POLLHUP = const(16)
 
 _FLOW_WORDS = const(14)
 _STATE = const(14)
@@ -235,26 +235,26 @@ class Stream:
         core = self.core
         if core is None:
             if self.listener is None:
-                return _HUP | _OUT & wanted
-            return _IN & wanted if self.listener.waiting() else 0
+                return _POLLHUP | _POLLOUT & wanted
+            return _POLLIN & wanted if self.listener.waiting() else 0
         state = core.w[_STATE]
         if state == _ESTABLISHED:
-            found = _OUT if core.can_send() else 0
+            found = _POLLOUT if core.can_send() else 0
             if core.can_recv():
-                found |= _IN
+                found |= _POLLIN
             return found & wanted
         if state == _SYN_SENT or state == _SYN_RECEIVED:
             return 0
-        found = _IN  # the end of the stream, if nothing else
+        found = _POLLIN  # the end of the stream, if nothing else
         if core.may_recv() and not core.can_recv():
             found = 0
         if state != _CLOSE_WAIT or core.can_send():
-            found |= _OUT  # write() would tell at once that there is no more to write to
+            found |= _POLLOUT  # write() would tell at once that there is no more to write to
         found &= wanted
         if core.error and not self.told:
-            found |= _ERR
+            found |= _POLLERR
         if state == _CLOSED or state >= _CLOSING:  # both halves have ended
-            found |= _HUP
+            found |= _POLLHUP
         return found
 
     # Options and names.

@@ -154,7 +154,7 @@ def test_microdot_serves_pages_and_websockets(wire, target, third_party):
     with wire.connect(80) as s:
         websocket(s)
     many = ["http://192.168.69.1/big/20"] * 40
-    text = wire.run("curl", "-sS", "--no-progress-meter", "--parallel", "--parallel-max", "16", *many)
+    text = wire.run("curl", "-sS", "--no-progress-meter", "--parallel", *many)
     assert len(text) == 40 * 20 * 1024
     assert "LISTEN" in wire.run("curl", "-sS", "http://192.168.69.1/net")
     assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"

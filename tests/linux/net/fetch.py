@@ -11,7 +11,7 @@ from smolmp.net import Net
 net = Net(Tap("tap0"), "192.168.69.1/24", hosts={"server.test": sys.argv[1]})
 net.install()
 
-import requests
+import requests  # noqa: E402
 
 r = requests.get("http://server.test:8000/hello.txt")
 print(r.status_code, r.text)

@@ -4,7 +4,6 @@ The same calls over the port's own sockets and over smolmp's. The peer is test_s
 """
 
 import errno
-import os
 import select
 import struct
 import sys

@@ -12,8 +12,8 @@ from smolmp.net import Net
 net = Net(Tap("tap0"), "192.168.69.1/24", tcp=32, rx=8192, tx=8192)
 net.install()
 
-from microdot import Microdot
-from microdot.websocket import with_websocket
+from microdot import Microdot  # noqa: E402
+from microdot.websocket import with_websocket  # noqa: E402
 
 app = Microdot()
 
