@@ -1,0 +1,332 @@
+"""Net: a device brought up as a host, and the sockets that programs on it have.
+
+It drives the stack while anybody waits: a call of its sockets, select.poll, asyncio (while one of
+its sockets is waited for; run() for when none is). A program that waits for nothing calls poll()
+in its loop. Buffers are made once, here; a socket that is closed gives its own back when the
+connection has ended.
+"""
+
+import sys
+import time
+from errno import ENOMEM
+
+from micropython import const
+
+from smolmp.iface import Interface
+from smolmp.net import names
+from smolmp.net.socket import socket
+from smolmp.socket import raw, tcp, udp
+from smolmp.socket.set import SocketSet
+from smolmp.wire.address import format_mac
+
+_CLOSED = const(0)
+_TIME_WAIT = const(10)
+_STATE = const(14)
+_FLAGS = const(32)
+_FLAG_RESET = const(128)
+
+_ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
+_LOOK_EVERY = const(10)  # ms between looks at a device that cannot wake asyncio
+
+# What a program may have set on a socket, and the next one shall not find.
+_FRESH = (("nagle", "minshall"), ("keep_alive", 0), ("timeout", 0), ("linger", None))
+
+
+class Net:
+    """A host on `device`.
+
+    `address`: "192.168.1.5/24", or several of them in a tuple; `gateway`: of the default route.
+    `dns`: addresses of name servers. `hosts`: {name: address} known without asking.
+    `hardware_addr`: None makes one out of machine.unique_id(), or at random. `seed`: 16 octets
+    that nobody can guess; None asks os.urandom.
+    `tcp`: connections at a time, those that are closing included, each with `rx` and `tx` octets
+    of buffer (`listen()` takes half of what is free then); `udp`: UDP sockets at a time, each with
+    `datagrams` octets for what comes and as many for what goes. More options: as Interface has.
+    """
+
+    def __init__(
+        self,
+        device,
+        address=(),
+        gateway=None,
+        dns=(),
+        hosts=None,
+        hostname="smolmp",
+        hardware_addr=None,
+        seed=None,
+        tcp=8,
+        udp=4,
+        rx=4096,
+        tx=4096,
+        datagrams=2048,
+        clock=time.ticks_ms,
+        **options,
+    ):
+        # Before all else: large, and there for good.
+        streams = [_stream(rx, tx) for _ in range(tcp)]
+        datagrams = [_datagram(datagrams) for _ in range(udp)]
+        self.scratch = bytearray(max(128, device.mtu))
+        self.device = device
+        self.hostname = hostname
+        self.dns = tuple(dns)
+        self.hosts = dict(hosts or ())
+        self.clock = clock
+        self.resolver = None  # resolve(name, family) -> [address as text, ...]; see names.py
+        self.addresses = (address,) if isinstance(address, str) else tuple(address)
+        self.gateway = gateway
+        seed = names.random(16) if seed is None else seed
+        mac = hardware_addr or format_mac(names.hardware_addr())
+        self.iface = Interface(device, mac, (), None, seed, clock(), **options)
+        self.sockets = SocketSet(tcp + udp + 2, int.from_bytes(names.random(3), "big"))
+        self.dirty = False  # something is to be sent: the next look polls at once
+        self.polled = clock()
+        self._streams = [self.sockets.add(s) for s in streams]
+        self._datagrams = [self.sockets.add(s) for s in datagrams]
+        self._leaving = []
+        self._retired = []  # listeners that are closed, some of whose connections go on
+        self._watched = {}  # tcp.Socket, Listener ... -> (callback, its socket)
+        self.up()
+
+    # Driving.
+
+    def poll(self):
+        """Do what there is to do now; the sockets of the core that changed."""
+        self.dirty = False
+        now = self.clock()
+        self.polled = now
+        changed = self.iface.poll(now, self.sockets)
+        if changed and self._watched:
+            for core in changed:
+                call = self._watched.get(core)
+                if call:
+                    call[0](call[1])
+        return changed
+
+    def look(self):
+        """As poll(), unless that has just been done: for those who ask often."""
+        if self.dirty or self.clock() != self.polled:
+            self.poll()
+
+    def wait(self, ms=None):
+        """Poll, then sleep until something may have happened, at most `ms`, and poll again."""
+        self.poll()
+        delay = self.iface.poll_delay(self.clock(), self.sockets)
+        if delay is None or ms is not None and ms < delay:
+            delay = ms
+        if delay != 0:
+            self.device.wait(delay)
+            self.poll()
+
+    def sleep(self, ms):
+        """What time.sleep_ms() is to programs, the stack living on meanwhile."""
+        start = self.clock()
+        left = ms
+        while left > 0:
+            self.wait(left)
+            left = ms - time.ticks_diff(self.clock(), start)
+
+    def finish(self, ms=2000) -> bool:
+        """Before the program ends: what was sent is delivered, which may take `ms`; connections
+        that the program left open are reset then. False: there were such."""
+        start = self.clock()
+        while True:
+            self.poll()
+            left = ms - time.ticks_diff(self.clock(), start)
+            if left <= 0 or not any(core.is_active() for core in self._connections()):
+                break
+            self.wait(min(left, 50))
+        clean = True
+        for core in self._connections():
+            if core.is_active():
+                clean = False
+                core.abort()
+        self.poll()
+        return clean
+
+    def _connections(self):
+        return [core for core in self.sockets if isinstance(core, tcp.Socket)]
+
+    async def run(self):
+        """A task that drives the stack while asyncio waits for nothing of it, for ever."""
+        from asyncio import sleep_ms
+
+        while True:
+            self.poll()
+            delay = self.iface.poll_delay(self.clock(), self.sockets)
+            await sleep_ms(_LOOK_EVERY if delay is None or delay > _LOOK_EVERY else delay)
+
+    # Up and down.
+
+    def up(self):
+        """Have the addresses and the default route (again)."""
+        for cidr in self.addresses:
+            self.iface.add_ip_addr(cidr)
+        if self.gateway is not None:
+            self.iface.routes.add_default(self.gateway)
+        return self
+
+    def down(self):
+        """Have no address: connections break (ECONNABORTED), in silence towards their peers."""
+        for cidr in list(self.iface.ip_addrs):
+            self.iface.remove_ip_addr(cidr.split("/")[0])
+        self.iface.routes.remove_default()
+        self.poll()
+
+    def is_up(self) -> bool:
+        return bool(self.device.link()) and len(self.iface.ip_addrs) > 0
+
+    def install(self):
+        """From here on `import socket` finds this stack, in every module imported later.
+
+        What was imported before keeps the socket module it has. Returns self.
+        """
+        from smolmp.net import module
+
+        module.use(self)
+        for name in ("socket", "usocket"):
+            sys.modules[name] = module
+        return self
+
+    def socket(self, *args):
+        """A socket of this stack: arguments as of socket.socket()."""
+        return socket(*args, net=self)
+
+    def getaddrinfo(self, host, port, *args):
+        """See smolmp.net.module.getaddrinfo."""
+        return names.getaddrinfo(self, host, port, *args)
+
+    def __repr__(self):
+        link = "up" if self.device.link() else "no link"
+        lines = ["<Net %s, %s>" % (self.hostname, link), repr(self.iface)]
+        free, streams = self.count_streams()
+        unused = self._streams + self._datagrams
+        for core in self.sockets:
+            if core not in unused:
+                lines.append(_line(core))
+        text = "connections: %d of %d free; UDP sockets: %d free"
+        lines.append(text % (free, streams, len(self._datagrams)))
+        return "\n".join(lines)
+
+    # For the sockets.
+
+    def watch(self, core, callback, shell):
+        """Call callback(shell) after each poll in which `core` changed; None: no more."""
+        if callback is None:
+            self._watched.pop(core, None)
+        else:
+            self._watched[core] = (callback, shell)
+
+    def take_stream(self):
+        """A tcp.Socket for a connection to be opened. OSError(ENOMEM): all are in use."""
+        if not self._streams:
+            self._collect()
+        if not self._streams:
+            for core in self._leaving:  # in need TIME-WAIT is cut short
+                if core.w[_STATE] == _TIME_WAIT:
+                    core.release()
+                    self._collect()
+                    break
+            else:
+                raise OSError(ENOMEM)
+        core = self._streams.pop()
+        for name, value in _FRESH:
+            setattr(core, name, value)
+        core.forget()
+        self.sockets.show(core.slot)
+        return core
+
+    def give_stream(self, core):
+        """The program is done with `core`: what was sent is delivered, then it is free."""
+        self.watch(core, None, None)
+        if core.pool is not None:
+            core.pool.release(core)
+        else:
+            self.sockets.hide(core.slot)
+            if core.recv_queue() and core.is_open():
+                core.abort()  # the peer shall know that it was not read (RFC 2525 2.17)
+            else:
+                core.timeout = core.timeout or _ORPHAN
+                core.close()
+                if core.is_active():
+                    core.shutdown(tcp.SHUT_RD)  # what still comes is answered by an RST
+            self._leaving.append(core)
+        self.dirty = True
+
+    def take_listener(self, backlog: int):
+        """A tcp.Listener with half of the free connections. OSError(ENOMEM): there is none."""
+        self._collect()
+        if not self._streams:
+            raise OSError(ENOMEM)
+        n = (len(self._streams) + 1) // 2
+        pool = [self._streams.pop() for _ in range(n)]
+        for core in pool:
+            for name, value in _FRESH:
+                setattr(core, name, value)
+        return self.sockets.add(tcp.Listener(max(1, min(backlog, n)), pool)), pool
+
+    def give_listener(self, listener, pool):
+        """Listen no more. Its accepted connections go on; then all of the pool is free."""
+        self.watch(listener, None, None)
+        listener.close()
+        self._retired.append((listener, pool))
+        self.dirty = True
+
+    def take_datagram(self):
+        """A udp.Socket. OSError(ENOMEM): all are in use."""
+        if not self._datagrams:
+            raise OSError(ENOMEM)
+        return self._datagrams.pop()
+
+    def give_datagram(self, core):
+        """The program is done with a UDP or raw socket."""
+        self.watch(core, None, None)
+        self.poll()  # what was sent goes out
+        core.close()
+        if isinstance(core, udp.Socket):
+            self._datagrams.append(core)
+        else:
+            self.sockets.remove(core)
+
+    def take_raw(self, protocol: int):
+        """A raw.Socket for IPv4 packets of `protocol`, 0: of all."""
+        return self.sockets.add(raw.Socket(4, protocol or None))
+
+    def count_streams(self):
+        """(connections free, or in TIME-WAIT and to be had in need; connections in all)."""
+        self._collect()
+        over = sum(1 for core in self._leaving if not core.is_open())
+        total = len(self._connections())
+        return len(self._streams) + over, total
+
+    def _collect(self):
+        """Take home what has ended."""
+        for core in list(self._leaving):
+            if core.w[_STATE] == _CLOSED and not core.w[_FLAGS] & _FLAG_RESET:
+                self._leaving.remove(core)
+                self._streams.append(core)
+        for entry in list(self._retired):
+            listener, pool = entry
+            if not listener.accepted() and listener.free() == len(pool):
+                self._retired.remove(entry)
+                self.sockets.remove(listener)
+                for core in pool:
+                    core.pool = None
+                    if core.sockets is None:
+                        self.sockets.add(core)
+                    self._streams.append(core)
+
+
+def _stream(rx, tx):
+    return tcp.Socket(rx, tx)
+
+
+def _datagram(size):
+    return udp.Socket(size, size)
+
+
+def _line(core):
+    """A socket of the core as one line: state, queues, round trip."""
+    if isinstance(core, tcp.Socket):
+        queues = (core.recv_queue(), core.send_queue(), core.round_trip())
+        return "%r in %d out %d octets, rtt %d ms" % ((core,) + queues)
+    return repr(core)

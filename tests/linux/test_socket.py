@@ -1,0 +1,201 @@
+"""smolmp.net: the socket module beside the port's own, and programs that nobody here wrote."""
+
+import difflib
+import importlib.util
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import netlab
+import pytest
+
+NET = "tests/linux/net/"
+RESET = struct.pack("ii", 1, 0)
+ECHO, CLOSER, RESETTER, SOURCE, SILENT, CALLER, NOBODY, UDP_ECHO = range(7001, 7009)
+
+
+class Peers:
+    """What the oracle's calls talk to, in the namespace `kernel`."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.open = []
+        serve = {
+            ECHO: self.echo,
+            CLOSER: lambda s: s.close(),
+            RESETTER: self.reset,
+            SOURCE: lambda s: (s.sendall(bytes(range(256)) * 40), s.close()),
+            SILENT: self.open.append,
+            CALLER: self.call,
+        }
+        for port, handler in serve.items():
+            listener = kernel.socket(socket.AF_INET, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if port == SILENT:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            listener.bind((netlab.KERNEL_IP, port))
+            listener.listen(8)
+            self.open.append(listener)
+            threading.Thread(target=self.accept, args=(listener, handler), daemon=True).start()
+        self.udp = kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((netlab.KERNEL_IP, UDP_ECHO))
+        self.open.append(self.udp)
+        threading.Thread(target=self.datagrams, daemon=True).start()
+
+    def accept(self, listener, handler):
+        while True:
+            try:
+                s, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(handler, s), daemon=True).start()
+
+    def serve(self, handler, s):
+        try:
+            handler(s)
+        except OSError:
+            pass  # the other end broke it, as it is asked to
+
+    def echo(self, s):
+        while True:
+            data = s.recv(4096)
+            if not data:
+                break
+            s.sendall(data)
+        s.close()
+
+    def reset(self, s):
+        s.recv(1)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        s.close()
+
+    def call(self, s):
+        """Connects to the port that it is told, says hello, repeats a line and hangs up."""
+        port = struct.unpack("!H", s.recv(2))[0]
+        back = self.kernel.socket(socket.AF_INET, socket.SOCK_STREAM)
+        back.connect((netlab.STACK_IP, port))
+        back.sendall(b"hello")
+        back.sendall(back.recv(100).upper())
+        back.close()
+
+    def datagrams(self):
+        while True:
+            data, source = self.udp.recvfrom(4096)
+            if source is None:
+                return  # shut down
+            self.udp.sendto(data, source)
+
+    def close(self):
+        for s in self.open:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+
+
+@pytest.fixture
+def peers(bare_wire):
+    found = []
+
+    def make():
+        found.append(Peers(bare_wire.kernel))
+        return found[0]
+
+    yield make
+    for p in found:
+        p.close()
+
+
+def answers(wire, target, which, **more):
+    program = wire.start(target, NET + "oracle.py", which, wire.kernel_ip, ready=None, **more)
+    status = program.wait(60)
+    assert status == 0, program.output
+    return program.output
+
+
+def test_sockets_answer_as_the_ports_own(laboratory, bare_wire, target, peers):
+    """The same calls over the kernel's sockets and over smolmp's: line for line the same."""
+    with netlab.Namespace() as other, netlab.Namespace() as near:
+        netlab.veth(near, other)
+        near.up("veth0", netlab.KERNEL_IP + "/24")
+        other.up("veth0", netlab.STACK_IP + "/24")
+        their = Peers(near)
+        kernel = answers(bare_wire, target, "kernel", namespace=other)
+        their.close()
+    bare_wire.tap()
+    peers()
+    ours = answers(bare_wire, target, "smolmp")
+    differences = list(difflib.unified_diff(kernel.splitlines(), ours.splitlines(), lineterm=""))
+    assert not differences, "\n".join(differences)
+    assert len(kernel.splitlines()) > 100
+
+
+@pytest.fixture(scope="session")
+def third_party(tmp_path_factory):
+    """A folder that has what pip installed for the tests, and nothing else of CPython's."""
+    folder = tmp_path_factory.mktemp("third-party")
+    for name in ("microdot",):
+        spec = importlib.util.find_spec(name)
+        (folder / name).symlink_to(spec.submodule_search_locations[0])
+    return str(folder)
+
+
+def test_microdot_serves_pages_and_websockets(wire, target, third_party):
+    program = wire.start(target, NET + "web.py", third_party)
+    assert wire.run("curl", "-sS", "http://192.168.69.1/") == "<h1>smolmp</h1>"
+    big = wire.run("curl", "-sS", "http://192.168.69.1/big/300")
+    assert big == "0123456789abcdef" * 64 * 300
+    assert wire.run("curl", "-sS", "-d", "shout", "http://192.168.69.1/upper") == "SHOUT"
+    assert "404" in wire.run("curl", "-sSi", "http://192.168.69.1/nothing")
+    with wire.connect(80) as s:
+        websocket(s)
+    many = ["http://192.168.69.1/big/20"] * 40
+    text = wire.run("curl", "-sS", "--no-progress-meter", "--parallel", *many)
+    assert len(text) == 40 * 20 * 1024
+    assert "LISTEN" in wire.run("curl", "-sS", "http://192.168.69.1/net")
+    assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"
+    assert program.wait(20) == 0, program.output
+    wire.check()
+
+
+def websocket(s):
+    """A client of RFC 6455: the handshake of its section 1.3, and two messages there and back."""
+    s.sendall(
+        b"GET /echo HTTP/1.1\r\nHost: 192.168.69.1\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Version: 13\r\n\r\n"
+    )
+    stream = s.makefile("rb")
+    assert b" 101 " in stream.readline()
+    lines = list(iter(stream.readline, b"\r\n"))
+    assert any(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in line for line in lines), lines
+    for text in (b"hello", b"x" * 100):
+        mask = b"\x01\x02\x03\x04"
+        masked = bytes(octet ^ mask[i & 3] for i, octet in enumerate(text))
+        s.sendall(bytes([0x81, 0x80 | len(text)]) + mask + masked)
+        assert stream.read(2) == bytes([0x81, len(text)])
+        assert stream.read(len(text)) == text
+
+
+def test_requests_and_asyncio_fetch(wire, target, tmp_path):
+    (tmp_path / "hello.txt").write_text("hello from Linux")
+    large = random.Random(1).randbytes(300000)
+    (tmp_path / "large.bin").write_bytes(large)
+    server = [sys.executable, "-m", "http.server", "-d", str(tmp_path), "8000"]
+    process = wire.kernel.popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wire.run("curl", "-sS", "--retry", "9", "--retry-connrefused", "http://127.0.0.1:8000/")
+        program = wire.start(target, NET + "fetch.py", wire.kernel_ip, ready=None)
+        assert program.wait(40) == 0, program.output
+    finally:
+        process.terminate()
+        process.wait(10)
+    lines = program.output.splitlines()
+    assert lines[:3] == ["200 hello from Linux", "200 300000 %d" % sum(large), "404"]
+    assert lines[3:8] == ["b'HTTP/1.0 200 OK\\r\\n' b'hello from Linux'"] * 5
+    assert "connections: 8 of 8 free" in program.output, program.output
+    wire.check()
