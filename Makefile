@@ -100,10 +100,12 @@ PEERS ?=
 loss-peers: setup
 	@$(VENV)/python tools/loss_peers.py --svg build/loss_peers.svg $(PEERS)
 
+# And ten simulated minutes of an emulated Pico with a faulty chip, unless a part is named:
 # SOAK="gigabyte --target unix32 --size 100", SOAK="day --hours 1 --seed 7": a part of it.
 SOAK ?=
-soak: setup
+soak: setup $(if $(SOAK),,setup-rp2)
 	@$(VENV)/python tools/soak.py $(SOAK)
+	@$(if $(SOAK),,build/rp2/emulator/bin/python tools/rp2/soak.py --minutes 10)
 
 # MPY="--arch armv6m -O0": a part of it, with line numbers.
 MPY ?=
