@@ -152,4 +152,6 @@ print("ready: MicroPython %s, %d octets of heap left" % (sys.version.split()[2],
 while True:
     for socket in iface.poll(ticks_ms(), sockets):
         socket.service.serve()
-    device.wait(iface.poll_delay(ticks_ms(), sockets))
+    delay = iface.poll_delay(ticks_ms(), sockets)
+    # Once a second at least: a chip that was reset does not ask any more, the poll notices.
+    device.wait(1000 if delay is None else min(delay, 1000))

@@ -1,9 +1,11 @@
 """A Pico with a W5500, emulated (tools/rp2), and Linux at the other end of its cable."""
 
 import hashlib
+import json
 import os
 import re
 import socket
+import subprocess
 import threading
 
 import netlab
@@ -85,3 +87,15 @@ def test_a_megabyte_each_way(pico):
     after, text = page(pico)
     assert int(after["memory"]) <= int(before["memory"]) + 64, text  # nothing was kept
     pico.check()
+
+
+def test_a_minute_of_everything():
+    """Echo, reconnects, a lossy wire and every fault of the chip, in simulated time."""
+    target = targets.Rp2Frozen()
+    if target.missing():
+        pytest.skip(f"target {target.name} is missing: {target.missing()}")
+    argv = ["nice", target.program(), "tools/rp2/soak.py", "--minutes", "1"]
+    done = subprocess.run(argv, cwd=netlab.ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["talk 7"] > 20 and told["lost"] > 5 and told["simulated_s"] > 60, told

@@ -23,6 +23,7 @@ sys.path.insert(0, str(emulator.ROOT / "tests" / "models"))
 
 from w5500 import Chip, Undefined  # noqa: E402
 
+IRQ_EDGE_LOW = 4  # in GPIO's INTR (RP2040 datasheet 2.19.6.1)
 EXCUSED = emulator.SECOND  # after a fault: what a driver that cannot know of it may do wrong
 OCTET_NANOS = 80  # at 100 Mbit/s
 AROUND = 24  # octets of preamble, FCS and gap
@@ -51,6 +52,7 @@ class Ethernet:
         self.excused = 0  # accesses to a chip that is not as the driver left it
         self._chance = None
         self._fault_at = -EXCUSED
+        self._edges_to_lose = 0
         self._to_chip = _Lane(pico, self.chip.receive)
         self._from_chip = _Lane(pico, self._arrived)
         gpio = pico.mcu.gpio
@@ -100,7 +102,7 @@ class Ethernet:
         if name == "length":
             chip.corrupt = random.choice((0, 1, 2, 61, 1517, 1600, 0x8000, 0xFFFF))
         elif name == "edge":
-            chip.lost_edges += 1
+            self._edges_to_lose += 1
         elif name == "reset":
             chip.reset()
         elif name == "flip":
@@ -134,8 +136,18 @@ class Ethernet:
 
     def _interrupt(self, _):
         """The INT pin changed: it is low while the chip asks."""
-        if self._int is not None:
-            self.pico.mcu.gpio[self._int].set_input_value(not self.chip.interrupt)
+        if self._int is None:
+            return
+        pin, low = self.pico.mcu.gpio[self._int], self.chip.interrupt
+        if low and self._edges_to_lose:
+            # The pin is low, but the processor was not told.
+            self._edges_to_lose -= 1
+            enabled, pin.irq_enable_mask = pin.irq_enable_mask, 0
+            pin.set_input_value(False)
+            pin.irq_status &= ~IRQ_EDGE_LOW
+            pin.irq_enable_mask = enabled
+        else:
+            pin.set_input_value(not low)
 
     def _sent(self, frame):
         self.from_chip += 1
