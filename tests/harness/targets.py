@@ -135,6 +135,7 @@ class Rp2(Target):
     name = "rp2"
     board = True
     background = True
+    default = False  # smolmp's .mpy files leave too little of the heap to many a test: when named
     kind = "stock"
     firmware = "stock.uf2"
     frozen = ()  # what is in the firmware
@@ -165,6 +166,7 @@ class Rp2Frozen(Rp2):
     """The same with smolmp frozen into the firmware: more of the heap is left."""
 
     name = "rp2-frozen"
+    default = True
     kind = "frozen"
     firmware = "pico.uf2"
     frozen = ("smolmp", "ports/rp2")
