@@ -22,8 +22,9 @@ called: littlefs would give the code's blocks to others. Copy new files after a 
 install() again; until then changed functions simply run from the heap. A function run from flash
 is as fast as a frozen one; `keep` names modules that stay in the heap, for the sake of speed.
 
-What it relies on: the layout of a function (py/objfun.h: type, context, children, code), the same
-in MicroPython 1.20 to 1.29, and seen to be so by begin() in functions of its own.
+What it relies on: the layout of a function (py/objfun.h: type, context, children, code), as it is
+in MicroPython 1.25 (tried with no other); an address is changed only where it led to code whose
+octets are all the same.
 """
 
 import builtins

@@ -19,7 +19,7 @@ def patiently(connect, port):
 
 
 def test_the_tour_is_a_server(wire, target):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
     assert len(blocks) == 1
     program = ROOT / "build" / "readme.py"
     program.write_text("import sys\n\nsys.path.insert(1, %r)\n%s" % (str(ROOT), blocks[0]))
