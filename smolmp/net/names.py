@@ -14,8 +14,8 @@ _NONAME = -2  # EAI_NONAME, as MicroPython's ports raise it
 
 
 def resolve(net, host: str, family: int = AF_UNSPEC):
-    """The addresses of `host`, as text: an address, a name in net.hosts, or what the resolver
-    finds. OSError(-2): there is none."""
+    """The addresses of `host`, as text: an address, a name in net.hosts, or what DNS
+    tells. OSError(-2): there is none."""
     if isinstance(host, (bytes, bytearray)):
         host = bytes(host).decode()
     if not host:
@@ -27,10 +27,8 @@ def resolve(net, host: str, family: int = AF_UNSPEC):
             found = [net.hosts[host]]
         elif host == "localhost":
             found = ["127.0.0.1"]
-        elif net.resolver is not None:
-            found = net.resolver.resolve(host, family)
         else:
-            found = []
+            found = net.resolve(host, family)
     if family == AF_INET:
         found = [text for text in found if ":" not in text]
     elif family == AF_INET6:

@@ -36,7 +36,9 @@ class Net:
     """A host on `device`.
 
     `address`: "192.168.1.5/24", or several of them in a tuple; `gateway`: of the default route.
-    `dns`: addresses of name servers. `hosts`: {name: address} known without asking.
+    None: by DHCP, which tells the gateway and name servers, too; see wait_up().
+    `dns`: addresses of name servers, `search`: domains to look in. `hosts`: {name: address} known
+    without asking.
     `hardware_addr`: None makes one out of machine.unique_id(), or at random. `seed`: 16 octets
     that nobody can guess; None asks os.urandom.
     `tcp`: connections at a time, those that are closing included, each with `rx` and `tx` octets
@@ -47,9 +49,10 @@ class Net:
     def __init__(
         self,
         device,
-        address=(),
+        address=None,
         gateway=None,
         dns=(),
+        search=(),
         hosts=None,
         hostname="smolmp",
         hardware_addr=None,
@@ -68,11 +71,13 @@ class Net:
         self.scratch = bytearray(max(128, device.mtu))
         self.device = device
         self.hostname = hostname
-        self.dns = tuple(dns)
+        self.dns = list(dns)
+        self.search = list(search)
         self.hosts = dict(hosts or ())
         self.clock = clock
-        self.resolver = None  # resolve(name, family) -> [address as text, ...]; see names.py
-        self.addresses = (address,) if isinstance(address, str) else tuple(address)
+        self._resolver = None
+        self.dhcp = None  # the client, where addresses come from one
+        self.addresses = (address,) if isinstance(address, str) else tuple(address or ())
         self.gateway = gateway
         seed = names.random(16) if seed is None else seed
         mac = hardware_addr or format_mac(names.hardware_addr())
@@ -85,6 +90,11 @@ class Net:
         self._leaving = []
         self._retired = []  # listeners that are closed, some of whose connections go on
         self._watched = {}  # tcp.Socket, Listener ... -> (callback, its socket)
+        if address is None:
+            from smolmp.socket import dhcpv4
+
+            self.dhcp = self.sockets.add(dhcpv4.Socket(hostname))
+            self.watch(self.dhcp, self._leased, self.dhcp)
         self.up()
 
     # Driving.
@@ -108,8 +118,10 @@ class Net:
             self.poll()
 
     def wait(self, ms=None):
-        """Poll, then sleep until something may have happened, at most `ms`, and poll again."""
-        self.poll()
+        """Poll; unless that changed something, sleep until more may have happened, at most `ms`,
+        and poll again."""
+        if self.poll():
+            return
         delay = self.iface.poll_delay(self.clock(), self.sockets)
         if delay is None or ms is not None and ms < delay:
             delay = ms
@@ -159,6 +171,9 @@ class Net:
 
     def up(self):
         """Have the addresses and the default route (again)."""
+        if self.dhcp is not None:
+            self.dhcp.start(self.iface)
+            self.poll()
         for cidr in self.addresses:
             self.iface.add_ip_addr(cidr)
         if self.gateway is not None:
@@ -166,11 +181,46 @@ class Net:
         return self
 
     def down(self):
-        """Have no address: connections break (ECONNABORTED), in silence towards their peers."""
+        """Have no address: connections break (ECONNABORTED), in silence towards their peers. A
+        lease is given back."""
+        if self.dhcp is not None:
+            self.dhcp.release()
+            start = self.clock()
+            while self.dhcp.state != "STOPPED" and time.ticks_diff(self.clock(), start) < 2000:
+                self.wait(50)
         for cidr in list(self.iface.ip_addrs):
             self.iface.remove_ip_addr(cidr.split("/")[0])
         self.iface.routes.remove_default()
         self.poll()
+
+    def wait_up(self, ms=15000) -> bool:
+        """Wait until there is an address and a cable, at most `ms`; False: there is none."""
+        start = self.clock()
+        while not self.is_up():
+            left = ms - time.ticks_diff(self.clock(), start)
+            if left <= 0:
+                return False
+            self.wait(min(left, 100))
+        return True
+
+    def _leased(self, client):
+        """DHCP's client has changed its state."""
+        lease = client.lease
+        if lease is not None:
+            self.dns[:] = lease.dns
+            self.search[:] = lease.search
+
+    def resolve(self, name, family):
+        """The addresses of a name by DNS, as text; [] without a server. Waits for the answer."""
+        if self._resolver is None:
+            from smolmp.socket import dns
+
+            self._resolver = dns.Client(self.iface, self.sockets)
+        self._resolver.servers = self.dns
+        self._resolver.search = self.search
+        if not self.dns and not name.endswith(".local"):
+            return []
+        return self._resolver.resolve(name, family, self.wait)
 
     def is_up(self) -> bool:
         return bool(self.device.link()) and len(self.iface.ip_addrs) > 0

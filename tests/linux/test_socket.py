@@ -11,6 +11,7 @@ import threading
 
 import netlab
 import pytest
+from test_dhcp import ARGS, RANGE, Dnsmasq
 
 NET = "tests/linux/net/"
 RESET = struct.pack("ii", 1, 0)
@@ -199,3 +200,29 @@ def test_requests_and_asyncio_fetch(wire, target, tmp_path):
     assert lines[3:8] == ["b'HTTP/1.0 200 OK\\r\\n' b'hello from Linux'"] * 5
     assert "connections: 8 of 8 free" in program.output, program.output
     wire.check()
+
+
+def test_dhcp_and_dns_by_themselves(wire, target, tmp_path):
+    """Net without an address: dnsmasq gives one, tells a name server, and is it."""
+    (tmp_path / "hello.txt").write_text("hello from Linux")
+    server = [sys.executable, "-m", "http.server", "-d", str(tmp_path), "8000"]
+    options = ["--address=/server.test/192.168.69.100", "--address=/short.lan.test/192.168.69.100"]
+    options += ["--no-resolv", "--no-hosts", "--local=/test/", "--dhcp-option=119,lan.test"]
+    process = wire.kernel.popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    settings = ARGS.replace("--port=0", "--port=53")
+    try:
+        with Dnsmasq(wire, tmp_path, RANGE, *options, settings=settings) as dnsmasq:
+            program = wire.start(target, NET + "auto.py", ready=None)
+            assert program.wait(40) == 0, program.output
+            dnsmasq.wait("DHCPRELEASE")
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert program.output.splitlines() == [
+        "up True 24 ['192.168.69.100'] ['lan.test']",
+        "hello from Linux",
+        "hello from Linux",
+        "nothing.test: -2",
+        "down False STOPPED",
+        "up again True",
+    ], program.output
