@@ -10,8 +10,8 @@ more a second, bulk a sixth faster, a ping is answered in three quarters of the 
     hot.warm()                  # after the imports
 
 A function is an object with the address of its code (py/objfun.h: type, context, children, code,
-as MicroPython 1.25 has it; not tried with others). Code of any kind can stand anywhere; how long it
-is, is not known, so all is copied up to where the next function begins. Functions within functions
+as MicroPython 1.25 has it; not tried with others). Code can stand anywhere; how long it is, is not
+known, so all is copied up to where the next function begins. Functions within functions
 stay where they are.
 """
 
