@@ -70,6 +70,11 @@ PARTS = {
     ),
     "icmp": ("pings, and errors heard", ("smolmp/socket/icmp.py",), ("core",)),
     "raw": ("whole IP packets", ("smolmp/socket/raw.py",), ("core",)),
+    "net": (
+        "MicroPython's socket module, and a stack that drives itself",
+        ("smolmp/net/*.py",),
+        ("dhcp", "dns", "raw"),
+    ),
     "queue": (
         "devices without hardware: packets from and to the program, and from itself to itself",
         ("smolmp/phy/queue.py", "smolmp/phy/loopback.py"),

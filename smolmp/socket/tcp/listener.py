@@ -16,6 +16,7 @@ from errno import EADDRINUSE, EINVAL
 import micropython
 from micropython import const
 
+import smolmp.socket.tcp.passive  # noqa: F401 - the package's __getattr__ finds no modules
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import passive, states
 from smolmp.socket.tcp.halfopen import HalfOpen

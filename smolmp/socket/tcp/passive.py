@@ -9,6 +9,7 @@ lets them be no more than a hint, and the SYN+ACK's few repetitions end soon eno
 import micropython
 from micropython import const
 
+import smolmp.socket.tcp.cookie  # noqa: F401 - the package's __getattr__ finds no modules
 from smolmp.counters import count
 from smolmp.socket.endpoint import copy_words
 from smolmp.socket.tcp import cookie, ecn, path
