@@ -118,6 +118,7 @@ class Shim(Target):
     coverage.py watches (`make coverage`)."""
 
     name = "shim"
+    background = True
 
     def command(self, job):
         head = [sys.executable]

@@ -60,6 +60,7 @@ def test_text_that_ends_the_handshake_is_marked():
     assert on(listener.accept())
 
 
+# not on a board: two listeners, four sockets with buffers of 4 KB
 def test_cookies_keep_it_in_the_timestamp():
     for flags, answer, agreed in (("SEC", "SAE", True), ("S", "SA", False)):
         p, listener = listening(half_open=0, timestamps=True)
