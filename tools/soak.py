@@ -21,8 +21,8 @@ import os
 import random
 import socket
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -192,7 +192,6 @@ def gigabyte(targets, a):
 
 def day(targets, a):
     """Simulated hours, a process per target; what they print goes on with the target's name."""
-    failed = []
 
     def run(target):
         with netlab.Namespace() as nowhere:
@@ -212,19 +211,15 @@ def day(targets, a):
                 last = line.rstrip()
                 print("%s: %s" % (target, last), flush=True)
             if process.wait():
-                failed.append(target)
-            else:
-                seconds = round(time.monotonic() - start, 1)
-                result = {"what": "day", "target": target, "hours": a.hours, "seed": a.seed}
-                keep({**result, "seconds": seconds, "summary": last})
+                raise netlab.Failed("day: failed on " + target)
+            seconds = round(time.monotonic() - start, 1)
+            result = {"what": "day", "target": target, "hours": a.hours, "seed": a.seed}
+            keep({**result, "seconds": seconds, "summary": last})
 
-    threads = [threading.Thread(target=run, args=(target,)) for target in targets]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise netlab.Failed("day: failed on " + ", ".join(failed))
+    with ThreadPoolExecutor(len(targets)) as pool:
+        runs = [pool.submit(run, target) for target in targets]
+    for one in runs:
+        one.result()  # raises what it raised
 
 
 def main():

@@ -2,7 +2,11 @@
 that is worse than test_tcp.py's, and through the lossy wire, between Linux and smolmp.
 """
 
+import subprocess
+import sys
+
 import loss_peers
+import netlab
 import pytest
 import soak
 
@@ -39,3 +43,17 @@ def test_pages_are_what_soak_peer_sends():
     assert soak.pages(0x01020304, 1)[:4] == b"\1\2\3\4"
     assert len(soak.pages(7, 3)) == 3 * soak.PAGE
     assert soak.pages(7, 3)[soak.PAGE :] == soak.pages(8, 2)
+
+
+@pytest.mark.parametrize("what", ["day", "gigabyte"])
+def test_a_soak_that_cannot_run_fails(laboratory, what):
+    """No interpreter: no success, whichever thread notices it."""
+    program = netlab.ROOT + "/tools/soak.py"
+    done = subprocess.run(
+        [sys.executable, program, what, "--target", "unix64", "--hours", "0.01", "--size", "1"],
+        env={"PATH": netlab.search_path(), "SMOLMP_UNIX64": "/nonexistent"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "soak: FAILED: no MicroPython for target unix64" in done.stderr, done.stderr
