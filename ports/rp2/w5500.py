@@ -194,11 +194,11 @@ class W5500(Wiznet):
             self._room = len(buf)
         w, script, held = self._inward
         n = receive(w, script, held, buf, self._room)
+        while n == LONG:
+            self.dropped += 1
+            n = receive(w, script, held, buf, self._room)
         if n >= 0:
             return n
-        if n == LONG:
-            self.dropped += 1
-            return self.recv(buf)
         self._trouble(n)
         return 0
 

@@ -8,6 +8,7 @@ from errno import EADDRINUSE, EINVAL, ENOTCONN
 
 from micropython import const
 
+from smolmp.net import names
 from smolmp.socket import endpoint, udp
 from smolmp.wire.address import parse_address
 from smolmp.wire.checksum import copy_checksum
@@ -52,16 +53,13 @@ class Datagram:
         if self.protocol >= 0:
             return
         host, port = local
-        if host != "0.0.0.0" and not self._is_ours(host):
+        if host != "0.0.0.0" and not names.is_ours(self.net, host):
             raise OSError(_EADDRNOTAVAIL)
         if not port:
             port = self._free_port()
         elif self._is_taken(host, port):
             raise OSError(EADDRINUSE)
         self.core.bind(port if host == "0.0.0.0" else (host, port))
-
-    def _is_ours(self, host):
-        return any(cidr.split("/")[0] == host for cidr in self.net.iface.ip_addrs)
 
     def _is_taken(self, host, port):
         for core in self.net.sockets:

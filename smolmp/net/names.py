@@ -67,6 +67,11 @@ def endpoint(net, address):
     return resolve(net, host)[0], port
 
 
+def is_ours(net, host: str) -> bool:
+    """May a socket be bound to this address?"""
+    return any(cidr.split("/")[0] == host for cidr in net.iface.ip_addrs)
+
+
 def random(n: int) -> bytes:
     """n octets that nobody can guess, where the port has any."""
     import os

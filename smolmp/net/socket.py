@@ -20,6 +20,8 @@ _AF_INET = const(2)
 _SOCK_STREAM = const(1)
 _SOCK_RAW = const(3)
 _SOL_SOCKET = const(1)
+_SO_LINGER = const(13)
+_SO_BINDTODEVICE = const(25)
 _SO_CALLBACK = const(20)  # MicroPython's own: what WebREPL uses
 _MSG_PEEK = const(2)
 _MSG_DONTWAIT = const(64)
@@ -357,12 +359,16 @@ class socket(io.IOBase):
         """SOL_SOCKET: SO_REUSEADDR, SO_BROADCAST, SO_KEEPALIVE, SO_LINGER, SO_BINDTODEVICE, 20 (a
         function that is called with the socket when it changed); IPPROTO_IP: IP_TTL, IP_TOS;
         IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
-        `value`: a number, or octets in the machine's order. OSError: ENOPROTOOPT."""
+        `value`: a number (SO_LINGER: seconds, -1: off), or octets in the machine's order. OSError:
+        ENOPROTOOPT."""
         end = self._open()
         if level == _SOL_SOCKET and option == _SO_CALLBACK:
             end.watch(value, self)
             return
-        if not isinstance(value, int) and value is not None and option != 25:
+        if level == _SOL_SOCKET and option == _SO_LINGER and not isinstance(value, int):
+            # struct linger: is it on, and seconds
+            value = int.from_bytes(value[4:8], "little") if value and any(value[:4]) else -1
+        elif not isinstance(value, int) and option != _SO_BINDTODEVICE:
             value = int.from_bytes(value[:4], "little")
         end.set(level, option, value)
 

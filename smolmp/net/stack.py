@@ -21,6 +21,8 @@ from smolmp.wire.address import format_mac
 
 _CLOSED = const(0)
 _TIME_WAIT = const(10)
+_HOPS = const(12)  # words of a flow
+_TOS = const(13)
 _STATE = const(14)
 _FLAGS = const(32)
 _FLAG_RESET = const(128)
@@ -29,7 +31,15 @@ _ORPHAN = const(30000)  # ms without progress after which a connection nobody ho
 _LOOK_EVERY = const(10)  # ms between looks at a device that cannot wake asyncio
 
 # What a program may have set on a socket, and the next one shall not find.
-_FRESH = (("nagle", "minshall"), ("keep_alive", 0), ("timeout", 0), ("linger", None))
+_FRESH = (
+    ("nagle", "minshall"),
+    ("keep_alive", 0),
+    ("keep_alive_interval", 0),
+    ("keep_alive_count", 9),
+    ("timeout", 0),
+    ("linger", None),
+    ("hop_limit", 64),
+)
 
 
 class Net:
@@ -106,10 +116,11 @@ class Net:
         self.polled = now
         changed = self.iface.poll(now, self.sockets)
         if changed and self._watched:
-            for core in changed:
-                call = self._watched.get(core)
-                if call:
-                    call[0](call[1])
+            calls = [self._watched[core] for core in changed if core in self._watched]
+            if calls:
+                changed = list(changed)  # a callback may poll, which uses the core's list again
+                for callback, shell in calls:
+                    callback(shell)
         return changed
 
     def look(self):
@@ -269,18 +280,8 @@ class Net:
     def take_stream(self):
         """A tcp.Socket for a connection to be opened. OSError(ENOMEM): all are in use."""
         if not self._streams:
-            self._collect()
-        if not self._streams:
-            for core in self._leaving:  # in need TIME-WAIT is cut short
-                if core.w[_STATE] == _TIME_WAIT:
-                    core.release()
-                    self._collect()
-                    break
-            else:
-                raise OSError(ENOMEM)
-        core = self._streams.pop()
-        for name, value in _FRESH:
-            setattr(core, name, value)
+            self._make_room()
+        core = _fresh(self._streams.pop())
         core.forget()
         self.sockets.show(core.slot)
         return core
@@ -304,14 +305,9 @@ class Net:
 
     def take_listener(self, backlog: int):
         """A tcp.Listener with half of the free connections. OSError(ENOMEM): there is none."""
-        self._collect()
-        if not self._streams:
-            raise OSError(ENOMEM)
+        self._make_room()
         n = (len(self._streams) + 1) // 2
-        pool = [self._streams.pop() for _ in range(n)]
-        for core in pool:
-            for name, value in _FRESH:
-                setattr(core, name, value)
+        pool = [_fresh(self._streams.pop()) for _ in range(n)]
         return self.sockets.add(tcp.Listener(max(1, min(backlog, n)), pool)), pool
 
     def give_listener(self, listener, pool):
@@ -333,6 +329,8 @@ class Net:
         self.poll()  # what was sent goes out
         core.close()
         if isinstance(core, udp.Socket):
+            core.flow[_HOPS] = 64
+            core.flow[_TOS] = 0
             self._datagrams.append(core)
         else:
             self.sockets.remove(core)
@@ -347,6 +345,17 @@ class Net:
         over = sum(1 for core in self._leaving if not core.is_open())
         total = len(self._connections())
         return len(self._streams) + over, total
+
+    def _make_room(self):
+        """See that a connection is free; in need TIME-WAIT is cut short."""
+        self._collect()
+        if not self._streams:
+            for core in self._leaving:
+                if core.w[_STATE] == _TIME_WAIT:
+                    core.release()
+                    self._collect()
+                    return
+            raise OSError(ENOMEM)
 
     def _collect(self):
         """Take home what has ended."""
@@ -368,6 +377,14 @@ class Net:
 
 def _stream(rx, tx):
     return tcp.Socket(rx, tx)
+
+
+def _fresh(core):
+    """A tcp.Socket as if nobody had had it. What was not set stays of the class."""
+    for name, value in _FRESH:
+        if getattr(core, name) != value:
+            setattr(core, name, value)
+    return core
 
 
 def _datagram(size):

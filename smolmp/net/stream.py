@@ -9,6 +9,7 @@ from errno import EADDRINUSE, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, ENOTCON
 
 from micropython import const
 
+from smolmp.net import names
 from smolmp.socket import endpoint, tcp
 
 _EPIPE = const(32)
@@ -69,9 +70,8 @@ class Stream:
         if self.local is not None or self.core is not None:
             raise OSError(EINVAL)
         host, port = local
-        if host != "0.0.0.0" and not host.startswith("127."):
-            if not any(cidr.split("/")[0] == host for cidr in self.net.iface.ip_addrs):
-                raise OSError(_EADDRNOTAVAIL)
+        if host != "0.0.0.0" and not names.is_ours(self.net, host):
+            raise OSError(_EADDRNOTAVAIL)
         for core in self.net.sockets:
             if isinstance(core, (tcp.Listener, tcp.Socket)) and core.local and port:
                 if core.state == "LISTEN" and core.local[1] == port:

@@ -58,7 +58,8 @@ except ImportError:  # not a board
 class SpiBus:
     """The chip behind a machine.SPI and a chip select Pin: one call is one transaction.
 
-    `spi`: write(buf) and readinto(buf). `cs`: called with 0 and 1.
+    `spi`: write(buf) and readinto(buf). `cs`: called with 0 and 1. The header is written out three
+    times: a call for it would cost a Pico more than all the rest of a short transaction.
     """
 
     def __init__(self, spi, cs):

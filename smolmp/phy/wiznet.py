@@ -22,7 +22,6 @@ _MTU = const(1500)
 # Control octets of an access: block << 3; 4 in them writes.
 _COMMON = const(0x00)
 _SOCKET = const(0x08)
-_WRITE = const(4)
 
 _MR = const(0x0000)
 _SHAR = const(0x0009)

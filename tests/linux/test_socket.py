@@ -226,3 +226,18 @@ def test_dhcp_and_dns_by_themselves(wire, target, tmp_path):
         "down False STOPPED",
         "up again True",
     ], program.output
+
+
+def test_raw_sockets_callbacks_and_options(wire, target, peers):
+    peers()
+    program = wire.start(target, NET + "options.py", wire.kernel_ip, ready=None)
+    assert program.wait(40) == 0, program.output
+    assert program.output.splitlines() == [
+        "ping 192.168.69.100 0 b'\\x00M\\x00\\x01smolmp'",
+        "tcp (7, False, 3000, 0) 64 minshall 0 9",
+        "tcp 0 None",
+        "all in use 12",
+        "udp 64 0",
+        "called b'hello'",
+    ], program.output
+    wire.check()
