@@ -45,14 +45,14 @@ lint: venv
 unit: setup
 	@$(VENV)/python -m pytest tests/unit $(PYTEST)
 
-# Lint and tests both run, whatever the other says; pytest has the last word. A machine that cannot
-# have the emulated Pico is told so, and its tests are skipped (in CI: fail).
+# Lint and tests both run, whatever the other says; pytest has the last word. The emulated Pico's
+# firmware is built beside the first tests; a machine that cannot have it is told so, and its tests
+# are skipped (in CI: fail).
 test: setup
 	@mkdir -p build/logs; status=0; \
-	$(PYTHON) tools/setup rp2 --no-install & \
 	$(VENV)/python tools/lint.py || status=1; \
-	wait; \
-	$(VENV)/python -m pytest --junitxml=build/logs/tests.xml $(PYTEST) || status=1; \
+	$(VENV)/python -m pytest --junitxml=build/logs/tests.xml \
+		--prepare "$(PYTHON) tools/setup rp2 --no-install" $(PYTEST) || status=1; \
 	if [ $$status -ne 0 ]; then echo "make test: FAILED"; fi; \
 	exit $$status
 

@@ -4,7 +4,9 @@ The files are read as text (ast), never imported by CPython. Every `def test_...
 item per target, `tests/unit/wire/test_arp.py::test_parse[unix32]`. All chosen functions of a file
 run in one process of the target; the processes of a session run two at a time, ahead of the
 reports. Those of the emulated boards run two at a time beside everything else, with the lowest
-priority: the tests with Linux leave the processor idle half of the time.
+priority: the tests with Linux leave the processor idle half of the time. So do the other rooms of
+tests/ (beside.py). `--prepare` runs a command meanwhile, and all but the unit tests of the unix
+port wait for its end: `make test` lets the emulated Pico's firmware be built in that time.
 
 Comments in a test file, each on a line of its own:
 
@@ -23,11 +25,12 @@ A function skips itself by raising an exception whose class is named SkipTest.
 import ast
 import os
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from . import real_board, targets
+from . import beside, real_board, targets
 from . import session as runs
 
 targets.TARGETS.append(real_board.Mpremote)
@@ -53,11 +56,8 @@ class State:
             self.targets = targets.choose([t for text in given for t in text.split(",") if t])
         except ValueError as error:
             raise pytest.UsageError(str(error)) from None
-        self.missing = {}  # label -> why
-        for target in self.targets:
-            why = target.missing()
-            if why:
-                self.missing[target.label] = why
+        self.preparation = None  # Future of what --prepare's command said if it failed, or ""
+        self._missing = {}  # label -> why, or None
         self.no_skips = no_skips(config)
         self.timeout = config.getoption("--unit-timeout")
         self.processes = runs.Processes()
@@ -65,6 +65,19 @@ class State:
         self.futures = {}  # (file, label) -> Future of {function: Result}
         self.ran = {}  # label -> [functions, seconds]
         self.files = {}  # label -> set of files
+        self.beside = {}  # file -> Future of what beside.run_file returns
+
+    def missing(self, target):
+        """Why this machine lacks the target, or None. Waits for --prepare where it makes it."""
+        if target.label not in self._missing:
+            if target.prepared:
+                self.wait()
+            self._missing[target.label] = target.missing()
+        return self._missing[target.label]
+
+    def wait(self):
+        if self.preparation is not None:
+            self.preparation.result()
 
 
 def no_skips(config):
@@ -96,19 +109,31 @@ def pytest_addoption(parser):
         action="store_true",
         help="a skip, or a missing target, is a failure (always so when CI=true)",
     )
+    group.addoption(
+        "--prepare",
+        metavar="COMMAND",
+        help="run this meanwhile; the tests of the emulated boards wait for it",
+    )
+    group.addoption("--reports-to", metavar="FILE", help="write every report there, too")
 
 
 def pytest_configure(config):
     config.stash[_STATE] = State(config)
+    path = config.getoption("--reports-to")
+    if path:
+        config.pluginmanager.register(beside.Writer(config, path))
 
 
 def pytest_report_header(config):
     state = config.stash[_STATE]
-    lines = []
-    here = [t.label for t in state.targets if t.label not in state.missing]
-    lines.append("targets: " + (", ".join(here) or "none"))
-    for label, why in state.missing.items():
-        lines.append(f"TARGET MISSING: {label}: {why}")
+    later = config.getoption("--prepare") is not None
+    known = [t for t in state.targets if not (later and t.prepared)]
+    here = [t.label for t in known if not state.missing(t)]
+    here += [f"{t.label} (being made)" for t in state.targets if t not in known]
+    lines = ["targets: " + (", ".join(here) or "none")]
+    for target in known:
+        if state.missing(target):
+            lines.append(f"TARGET MISSING: {target.label}: {state.missing(target)}")
     return lines
 
 
@@ -119,9 +144,12 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(
             f"target {label}: {functions} functions in {files} files, {seconds:.1f} s"
         )
-    for label, why in state.missing.items():
-        if label in state.files:
-            terminalreporter.write_line(f"TARGET MISSING: {label}: {why}", red=True, bold=True)
+    if state.preparation is not None and state.preparation.result():
+        terminalreporter.write_line(f"--prepare: {state.preparation.result()}", red=True)
+    for target in state.targets:
+        if target.label in state.files and state.missing(target):
+            line = f"TARGET MISSING: {target.label}: {state.missing(target)}"
+            terminalreporter.write_line(line, red=True, bold=True)
 
 
 # --- collection --------------------------------------------------------------------------------
@@ -137,7 +165,14 @@ def pytest_pycollect_makemodule(module_path, parent):
 def pytest_collection_modifyitems(config, items):
     """Unit tests first: they are the quickest to tell what is wrong, and their processes must not
     disturb the clocks of the integration tests. Last come those that run beside all others."""
-    items.sort(key=lambda i: 2 * i.target.background if isinstance(i, UnitItem) else 1)
+    files = beside.choose(items, config.rootpath / "tests")
+
+    def rank(item):
+        if isinstance(item, UnitItem):
+            return 3 * item.target.background
+        return 2 if item.path in files else 1
+
+    items.sort(key=rank)
     names = [(item.path, item.name) for item in items if isinstance(item, UnitItem)]
     if len(names) != len(set(names)):
         raise pytest.UsageError("the same unit test was named twice on the command line")
@@ -231,7 +266,7 @@ class UnitItem(pytest.Item):
 
     def runtest(self):
         state = self.config.stash[_STATE]
-        why = state.missing.get(self.target.label)
+        why = state.missing(self.target)
         if why:
             pytest.skip(f"target {self.target.label} is missing: {why}")
         result = state.futures[self.path, self.target.label].result()[self.function_name]
@@ -277,30 +312,73 @@ def pytest_runtestloop(session):
 
 
 def start_jobs(session, state):
-    """Hand all jobs of the session to the pool, in the order in which the items will ask."""
+    """Hand all jobs of the session to the pools, in the order in which the items will ask."""
+    config = session.config
+    workers = 1 if alone(state) else PARALLEL
+    for background in (False, True):
+        state.pools[background] = ThreadPoolExecutor(workers, "smolmp-target")
+    command = config.getoption("--prepare")
+    if command:
+        pool = state.pools["prepare"] = ThreadPoolExecutor(1, "smolmp-prepare")
+        state.preparation = pool.submit(prepare, command, config.rootpath, state)
+    shared = ["--target", ",".join(target.label for target in state.targets)]
+    shared += ["--unit-timeout", str(state.timeout)] + ["--no-skips"] * state.no_skips
+    for file, items in beside.choose(session.items, config.rootpath / "tests").items():
+        run = after(state, beside.run_file)
+        job = (items, shared, config.rootpath, state.processes)
+        state.beside[file] = state.pools[True].submit(run, *job)
     jobs = {}
     for item in session.items:
         if isinstance(item, UnitItem):
-            label = item.target.label
-            state.files.setdefault(label, set()).add(item.path)
-            if label not in state.missing:
-                jobs.setdefault((item.path, label), []).append(item)
-    if not jobs:
-        return
-    for background in (False, True):
-        workers = 1 if alone(state) else PARALLEL
-        state.pools[background] = ThreadPoolExecutor(workers, "smolmp-target")
+            state.files.setdefault(item.target.label, set()).add(item.path)
+            jobs.setdefault((item.path, item.target.label), []).append(item)
     for key, items in jobs.items():
-        background = items[0].target.background
+        target = items[0].target
         job = runs.Job(
-            target=items[0].target,
-            root=session.config.rootpath,
+            target=target,
+            root=config.rootpath,
             file=items[0].path,
             functions=[item.function_name for item in items],
             heap=items[0].parent.heap,
-            timeout=items[0].parent.timeout * (PATIENCE if background else 1),
+            timeout=items[0].parent.timeout * (PATIENCE if target.background else 1),
         )
-        state.futures[key] = state.pools[background].submit(runs.run_job, job, state.processes)
+        state.futures[key] = state.pools[target.background].submit(run_unit, job, state)
+
+
+def prepare(command, root, state):
+    """Run --prepare's command: what it said if it failed, else ""."""
+    process = state.processes.start(shlex.split(command), None, root)
+    try:
+        output = process.communicate()[0].decode(errors="replace")
+        return f"{output}exit status {process.returncode}" if process.returncode else ""
+    finally:
+        state.processes.end(process)
+
+
+def run_unit(job, state):
+    """{function: Result}, {} where the target is missing."""
+    return {} if state.missing(job.target) else runs.run_job(job, state.processes)
+
+
+def after(state, function):
+    """`function`, once --prepare's command has ended."""
+
+    def wait_and_run(*arguments):
+        state.wait()
+        return function(*arguments)
+
+    return wait_and_run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    state = item.config.stash[_STATE]
+    if item.path in state.beside:
+        beside.pass_on(item, state.beside[item.path])
+        return True
+    if not isinstance(item, UnitItem):
+        state.wait()
+    return None
 
 
 def alone(state):

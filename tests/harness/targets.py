@@ -23,6 +23,7 @@ class Target:
     board = False  # little memory, slow: functions marked "not on a board" are left out
     exclusive = False  # one file at a time (a board); else files run side by side
     background = False  # beside everything else, and reported last
+    prepared = False  # made by --prepare's command, if that is given
     from_files = False  # smolmp is there as .mpy files, which take of the heap
 
     def __init__(self, argument=""):
@@ -136,6 +137,7 @@ class Rp2(Target):
     name = "rp2"
     board = True
     background = True
+    prepared = True
     default = False  # smolmp's .mpy files leave too little of the heap to many a test: when named
     kind = "stock"
     firmware = "stock.uf2"

@@ -2,6 +2,7 @@
 
 import gc
 
+from slow import rounds
 from support import (
     BROADCAST_MAC,
     ETHERNET,
@@ -171,7 +172,7 @@ def test_hostile_frames():
         buf = bytearray(1600)
         noise = bytearray(200)
         used = 0
-        for i in range(6000):
+        for i in range(rounds(6000)):
             if i & 7:
                 packet = mutated(random, packets)
             else:
@@ -185,7 +186,7 @@ def test_hostile_frames():
             net.iface.poll_delay(net.now, net.sockets)
             while net.device.take_into(buf):
                 pass
-            if i == 1000:
+            if i == rounds(1000):
                 packet = None
                 used = heap_used()
         packet = None
@@ -193,4 +194,4 @@ def test_hostile_frames():
         if medium == ETHERNET:
             net.meet()
         assert len(net.rx(ping)) >= 1
-        assert net.count("rx_frames") > 6000
+        assert net.count("rx_frames") > rounds(6000)

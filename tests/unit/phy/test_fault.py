@@ -2,6 +2,7 @@
 # unaccounted, and with all off it is not there.
 import micropython
 from phy_support import Clock, Counter, Wire, number_of, numbered, receive, receive_all
+from slow import rounds
 
 from smolmp.phy.device import ETHERNET, IP, RX_TCP
 from smolmp.phy.fault import FaultInjector
@@ -102,13 +103,14 @@ def test_drop():
 
 def test_percentages_may_be_fractions():
     frame = bytes(20)
-    for percent, expected in ((0.25, 50), (0.01, 2)):
-        device = FaultInjector(Counter(), drop=percent)
-        for _ in range(20000):
+    n = rounds(20000)
+    for share, expected in ((0.25, 50), (0.01, 2)):
+        device = FaultInjector(Counter(), drop=share * 20000 / n)
+        for _ in range(n):
             device.send(frame, 0, 20)
         assert device.tx.dropped and near(device.tx.dropped, expected), device.tx.dropped
         balance(device.tx)
-    assert device.tx.drop == 1
+    assert FaultInjector(Counter(), drop=0.01).tx.drop == 1
     for bad in (-1, 100.5):
         try:
             device.set(drop=bad)
@@ -389,7 +391,7 @@ def test_frames_larger_than_the_mtu_pass_without_being_held():
 
 
 def test_everything_at_once_is_accounted():
-    for seed in range(6):
+    for seed in range(rounds(6)):
         clock = Clock()
         wire = Wire()
         device = FaultInjector(

@@ -1,5 +1,7 @@
 """The heap of deadlines, against a list that is searched from end to end."""
 
+from slow import rounds
+
 from smolmp.prng import Random
 from smolmp.socket.deadlines import Deadlines
 
@@ -98,7 +100,7 @@ def test_any_sequence():
         d.grow(slots)
         model = {}
         now = WRAP - 4000
-        for _ in range(600):
+        for _ in range(rounds(600)):
             slot = random.bits(20) % slots
             kind = random.bits(3)
             if kind < 5:

@@ -18,6 +18,7 @@ from dhcp_support import (
     started,
     usual,
 )
+from slow import rounds
 from support import BROADCAST, BROADCAST_MAC, OTHER_MAC, OUR_MAC, PEER_MAC, arp, ip_bytes, locked
 
 from smolmp.prng import Random
@@ -430,7 +431,7 @@ def test_random_servers():
     """Whatever comes, in whatever state: nothing is raised, and an honest server is heard."""
     random = Random(11)
     client = started(probes=0)
-    for i in range(400):
+    for i in range(rounds(400)):
         kind = (OFFER, ACK, ACK, NAK)[random.below(4)]
         xid = bytes(client.socket._xid)
         data = bytearray(reply(xid, usual(kind, o58=number(10), o121=bytes(9), o119=b"\x01a\0")))

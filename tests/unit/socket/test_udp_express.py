@@ -18,6 +18,7 @@ from datagram_support import (
     locked,
     udp_packet,
 )
+from slow import rounds
 
 from smolmp.prng import Random
 from smolmp.socket import raw, udp, udp_express
@@ -281,7 +282,7 @@ def stories(seed, rounds, **sizes):
 
 def test_stories():
     taken = 0
-    for seed in range(10):
+    for seed in range(rounds(10)):
         taken += stories(seed, 60)
         taken += stories(seed, 40, rx=301, tx=301, rx_slots=3, tx_slots=3)
-    assert taken > 300, taken
+    assert taken > rounds(300), taken

@@ -2,6 +2,7 @@
 # canaries around both buffers.
 import random
 
+from slow import rounds
 from storage_support import canaries_alive, guarded, guards_alive, noise, ring_state, slow_sum
 
 from smolmp.storage.kernels import (
@@ -81,7 +82,7 @@ def test_every_wrap():
 
 def test_random_writes():
     random.seed(1)
-    for i in range(1500):
+    for i in range(rounds(1500)):
         capacity = random.randrange(1, 130)
         write_case(
             capacity,
@@ -98,7 +99,7 @@ def test_random_writes():
 
 def test_random_reads():
     random.seed(2)
-    for i in range(1500):
+    for i in range(rounds(1500)):
         capacity = random.randrange(1, 130)
         read_case(
             capacity,

@@ -6,6 +6,7 @@ Two peers get the same packets; one has its lane, the other takes every segment 
 # heap: 16m
 
 import test_transfer
+from slow import rounds
 from tcp_support import Peer
 
 from smolmp.phy.device import ETHERNET
@@ -295,24 +296,24 @@ def stories(seed, rounds, **options):
 # not on a board: the other stories take half a minute
 def test_stories():
     lane = 0
-    for seed in range(12):
+    for seed in range(rounds(12)):
         lane += stories(seed, 40, rx=4096, tx=4096)
-    assert lane > 100, lane
+    assert lane > rounds(100), lane
 
 
 def test_stories_with_timestamps():
     lane = 0
-    for seed in range(12):
+    for seed in range(rounds(12)):
         lane += stories(seed, 40, rx=4096, tx=4096, tsval=77, timestamps=True)
-    assert lane > 100, lane
+    assert lane > rounds(100), lane
 
 
 # not on a board: the other stories take half a minute
 def test_stories_with_a_small_ring():
     lane = 0
-    for seed in range(12):
+    for seed in range(rounds(12)):
         lane += stories(seed, 40, rx=701, tx=701)
-    assert lane > 50, lane
+    assert lane > rounds(50), lane
 
 
 class EthernetHost(test_transfer.Host):

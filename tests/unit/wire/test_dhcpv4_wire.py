@@ -1,5 +1,7 @@
 """DHCP messages: options wherever they stand, and messages that lie about themselves."""
 
+from slow import rounds
+
 from smolmp.prng import Random
 from smolmp.socket.dhcpv4.lease import Lease
 from smolmp.wire import dhcpv4 as wire
@@ -153,7 +155,7 @@ def test_random_octets():
     """Whatever the octets are, nothing is raised, and what check() lets pass can be read."""
     random = Random(7)
     passed = 0
-    for i in range(1500):
+    for i in range(rounds(1500)):
         tail = bytearray([random.bits(8) for _ in range(random.below(40))])
         for at in range(1, len(tail), 3):  # lengths that fit, more often than not
             tail[at] = random.below(6)
@@ -165,4 +167,4 @@ def test_random_octets():
             repr(lease)
             assert lease.prefix_len <= 32 and isinstance(lease.is_sane, bool)
             lease.renew, lease.rebind, lease.mtu, lease.hostname
-    assert passed > 100
+    assert passed > rounds(100)

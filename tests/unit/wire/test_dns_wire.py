@@ -1,5 +1,7 @@
 """DNS messages: names, records, and messages that are out to hang who reads them."""
 
+from slow import rounds
+
 from smolmp.prng import Random
 from smolmp.wire import dns as wire
 
@@ -107,7 +109,7 @@ def test_fold():
 
 def test_random_octets():
     random = Random(5)
-    for _ in range(3000):
+    for _ in range(rounds(3000)):
         size = random.below(60)
         message = bytearray(HEAD)
         for _ in range(size):

@@ -7,6 +7,7 @@ and the record must be the same. A write outside is caught by canaries.
 from array import array
 
 import wire_frames as frames
+from slow import rounds
 
 from smolmp.wire import arp, ethernet, icmpv4, ipv4, tcp, udp
 
@@ -126,7 +127,7 @@ def test_random_bytes():
     for pair in PAIRS:
         if pair[0] not in parsers:
             parsers.append(pair[0])
-    for turn in range(1200):
+    for turn in range(rounds(1200)):
         packet = bytearray(turn % 97)
         rng.fill(packet, 0, len(packet))
         if packet and turn & 1:
@@ -170,7 +171,7 @@ def plain_options(options):
 def test_random_options():
     rng = frames.Random(2018)
     legal = 0
-    for turn in range(2000):
+    for turn in range(rounds(2000)):
         n = 4 * rng.below(11)
         options = bytearray(n)
         rng.fill(options, 0, n)
@@ -199,14 +200,14 @@ def test_random_options():
             assert rec[_OPTIONS] == bits and rec[_LENGTH] == 5, options
             assert rec[_SACKS] == sacks and rec[_PAYLOAD] == (turn & 3) + 20 + n
             assert scale is None or rec[_SCALE] == scale
-    assert legal > 300  # the generator is worth its time
+    assert legal > rounds(300)  # the generator is worth its time
 
 
 def test_mutated_frames_through_all_layers():
     rng = frames.Random(4711)
     rec = new_record()
     passed = 0
-    for turn in range(3000):
+    for turn in range(rounds(3000)):
         frame = bytearray(b"\xaa\xaa" + frames.IP_FRAMES[turn % len(frames.IP_FRAMES)])
         for _ in range(rng.below(4)):
             frame[16 + rng.below(len(frame) - 16)] = rng.bits16() & 0xFF
@@ -226,4 +227,4 @@ def test_mutated_frames_through_all_layers():
                     quoted = new_record()
                     if icmpv4.parse_quote(frame, rec[_PAYLOAD], stop, quoted) == 0:
                         assert rec[_PAYLOAD] < quoted[_DATA] <= quoted[_END] <= stop
-    assert passed > 500
+    assert passed > rounds(500)
