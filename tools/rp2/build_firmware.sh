@@ -185,6 +185,8 @@ run() { # run LOG cmd...
 }
 say "configuring RPI_PICO"
 B=$WORK/build
+# CMake's cache holds absolute paths: a checkout that was moved or copied begins anew.
+if ! grep -qsx "CMAKE_HOME_DIRECTORY:INTERNAL=$MP/ports/rp2" "$B/CMakeCache.txt"; then rm -rf "$B"; fi
 # PICO_NO_PICOTOOL: SDK 2.x otherwise wants picotool (git fetch) just to write the UF2.
 # -ffile-prefix-map: no WORKDIR path in the image or its debug information. It goes in through the
 # environment, which CMake adds to the toolchain's own flags; -DCMAKE_C_FLAGS would replace those

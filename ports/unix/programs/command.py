@@ -129,7 +129,7 @@ def host(text, options):
     try:
         address = parse_address(text)
     except ValueError:
-        options.wrong("%s: an address such as 192.168.69.100, there is no resolver yet" % text)
+        options.wrong("%s: an address such as 192.168.69.100, names are resolve.py's" % text)
     if len(address) != 4:
         options.wrong("%s: only IPv4 yet" % text)
     if not is_unicast(address):
