@@ -26,6 +26,7 @@ import ast
 import os
 import re
 import shlex
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -58,6 +59,7 @@ class State:
             raise pytest.UsageError(str(error)) from None
         self.preparation = None  # Future of what --prepare's command said if it failed, or ""
         self._missing = {}  # label -> why, or None
+        self._asking = threading.Lock()
         self.no_skips = no_skips(config)
         self.timeout = config.getoption("--unit-timeout")
         self.processes = runs.Processes()
@@ -69,11 +71,12 @@ class State:
 
     def missing(self, target):
         """Why this machine lacks the target, or None. Waits for --prepare where it makes it."""
-        if target.label not in self._missing:
-            if target.prepared:
-                self.wait()
-            self._missing[target.label] = target.missing()
-        return self._missing[target.label]
+        if target.prepared:
+            self.wait()
+        with self._asking:  # once each: a serial port is one program's at a time
+            if target.label not in self._missing:
+                self._missing[target.label] = target.missing()
+            return self._missing[target.label]
 
     def wait(self):
         if self.preparation is not None:
