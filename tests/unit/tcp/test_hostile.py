@@ -7,6 +7,7 @@ its sequence number, and the clock, the window and the program do what they like
 # heap: 16m
 
 import micropython
+from slow import rounds
 from tcp_support import Peer
 
 from smolmp.prng import Random
@@ -221,8 +222,8 @@ class Hostile:
         for arena in self.arenas:
             assert arena[:64] == CANARY and arena[-64:] == CANARY, about
 
-    def run(self, rounds, steps):
-        for _ in range(rounds):
+    def run(self, turns, steps):
+        for _ in range(turns):
             for state in STATES:
                 self.fresh(state)
                 for _ in range(steps):
@@ -233,37 +234,38 @@ class Hostile:
                             self.peer.port = 80
                         elif self.below(3) == 0:
                             break
-        assert self.segments > rounds * len(STATES) * steps // 2
+        assert self.segments > turns * len(STATES) * steps // 2
 
 
-# not on a board: minutes of segments
+# not on a board: a story does not fit into its heap
 def test_plain():
-    Hostile(1, 4096, 4096).run(8, 30)
+    Hostile(1, 4096, 4096).run(rounds(8), 30)
 
 
 # not on a board: minutes of segments
 def test_all_options():
     Hostile(
         2, 8192, 2048, holes=4, timestamps=True, tsval=1, sack=True, mss=1460, scale=2, window=8192
-    ).run(8, 30)
+    ).run(rounds(8), 30)
 
 
-# not on a board: minutes of segments
+# not on a board: a story does not fit into its heap
 def test_small_odd_buffers():
-    Hostile(3, 61, 37, holes=1, sack=True, mss=48).run(8, 30)
-    Hostile(4, 1, 1, holes=1).run(2, 30)
+    Hostile(3, 61, 37, holes=1, sack=True, mss=48).run(rounds(8), 30)
+    Hostile(4, 1, 1, holes=1).run(rounds(2), 30)
 
 
 # not on a board: minutes of segments
 def test_large_scaled_buffers():
-    Hostile(5, 200000, 70000, scale=14, sack=True, window=65535).run(3, 30)
+    Hostile(5, 200000, 70000, scale=14, sack=True, window=65535).run(rounds(3), 30)
 
 
-# not on a board: minutes of segments
+# not on a board: a story does not fit into its heap
 def test_damaged_segments():
-    Hostile(6, 4096, 4096, raw=True, sack=True, mss=1460, timestamps=True, tsval=1).run(8, 30)
+    options = {"sack": True, "mss": 1460, "timestamps": True, "tsval": 1}
+    Hostile(6, 4096, 4096, raw=True, **options).run(rounds(8), 30)
 
 
 # not on a board: minutes of segments
 def test_damaged_segments_without_options():
-    Hostile(7, 1000, 1000, raw=True).run(8, 30)
+    Hostile(7, 1000, 1000, raw=True).run(rounds(8), 30)
