@@ -2,7 +2,7 @@
 
 Theory of operation
 
-One Socket is one connection. All its numbers live in one array('i') of 96 words, the control
+One Socket is one connection. All its numbers live in one array('i') of 108 words, the control
 block `socket.w`; its first 14 words are the flow (see smolmp/wire), so the block itself addresses
 what the connection sends, and its first 12 are the key under which the demux finds it.
 
@@ -18,13 +18,16 @@ what the connection sends, and its first 12 are the key under which the demux fi
                               80      timer: the program has closed; 81-83 octets both ways
                               84-87   Nagle's small segment, quick ACKs, RTT remainders
                               88-92   ECN, the end of the window last reduced; MSS_FULL; soft error
+    57      the newest        59      the user timeout that both ends told, 76 when a stamp came
+            out of order      93-97   where listen() listens: family and port, local address
+                              98      the assembler (storage/ranges.py): 4 ranges and more
 
 Only seven of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1, SND.WL2, where both streams
 began (81, 82) and ECN's mark (89), and only kernels (kernels.py) touch those: as Python ints they
 would be allocated on every board. Everything else is a distance. SND.NXT and SND.MAX (the highest
 ever sent) count from SND.UNA, and so do positions in the stream: position p stands in the transmit
 ring at p, since the ring begins at SND.UNA. RCV.ADV counts from RCV.NXT, and out-of-order data is
-kept behind the receive ring's end, remembered by an Assembler in offsets from RCV.NXT. When
+kept behind the receive ring's end, its ranges remembered in offsets from RCV.NXT. When
 SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
 
 The states, and every way from one to another: states.py.
@@ -74,7 +77,7 @@ new connection follows one in TIME-WAIT.
 """
 
 # From the bottom upwards: an import inside an import costs C stack, of which a board has 8 KB.
-import smolmp.storage.assembler  # noqa: F401, I001
+import smolmp.storage.ranges  # noqa: F401, I001
 import smolmp.wire.tcp  # noqa: F401
 import smolmp.socket.endpoint  # noqa: F401
 import smolmp.socket.tcp.kernels  # noqa: F401

@@ -29,6 +29,7 @@ _RX = const(23)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _T_LINGER = const(80)
+_LISTENER = const(93)
 
 _FIN_WAIT_1 = const(5)
 _FIN_WAIT_2 = const(6)
@@ -38,6 +39,8 @@ _LAST_ACK = const(9)
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_DEAF = const(32768)
 _FLAG_CLOSED = const(65536)
+_FLAG_PASSIVE = const(1 << 20)
+_FLAG_LINGERING = const(1 << 21)  # it was close(), not shutdown(), that closed
 _OPT_TIMESTAMPS = const(16)
 
 _COUNT_TCP_TIME_WAIT_REUSED = const(54)
@@ -83,7 +86,7 @@ def start_timers(socket, now):
         if w[_FLAGS] & _FLAG_DEAF and socket.fin_wait_2:
             timers.arm(socket, _T_LINGER, now, socket.fin_wait_2)
     elif state == _FIN_WAIT_1 or state == _CLOSING or state == _LAST_ACK:
-        if socket.lingering and socket.linger:
+        if w[_FLAGS] & _FLAG_LINGERING and socket.linger:
             timers.arm(socket, _T_LINGER, now, socket.linger)
 
 
@@ -132,7 +135,9 @@ def reopen(socket, iface):
     sockets = socket.sockets
     slot = sockets.find_next(iface.rec, socket.slot)
     if slot < 0:
-        if not socket.passive or w[_RX + 2] or socket.listener[_LPORT] != w[_LPORT]:
+        if not w[_FLAGS] & _FLAG_PASSIVE or w[_RX + 2]:
+            return -1
+        if w[_LISTENER] & 0xFFFF != w[_LPORT]:
             return -1
         slot = socket.slot
     if not _may_follow(socket, iface.rec, sockets.objects[slot]):

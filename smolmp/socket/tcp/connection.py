@@ -25,13 +25,14 @@ from smolmp.socket.tcp import (
 from smolmp.socket.tcp.express import Express
 from smolmp.socket.tcp.kernels import advance
 from smolmp.socket.tcp.numbers import choose as choose_numbers
-from smolmp.storage.assembler import Assembler
 
 _FAMILY = const(0)
+_PROTO = const(1)
 _LOCAL = const(4)
 _HOPS = const(12)
-_FLOW_WORDS = const(14)
-_KEY_WORDS = const(12)
+_LPORT = const(2)
+_RPORT = const(3)
+_REMOTE = const(8)
 
 _STATE = const(14)
 _SND_UNA = const(15)
@@ -57,7 +58,10 @@ _CWND = const(60)
 _SSTHRESH = const(61)
 _T_LINGER = const(80)
 _OUT_BASE = const(81)
-_BLOCK_WORDS = const(96)
+_LISTENER = const(93)  # where listen() listens: family and port, local address
+_HOLES = const(98)  # the assembler: ranges that fit, ranges held, the ranges
+_HELD = const(99)
+_RANGES = const(100)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -79,6 +83,7 @@ _FLAG_KEEP_ALIVE_SET = const(2048)
 _FLAG_MINSHALL = const(16384)
 _FLAG_DEAF = const(32768)
 _FLAG_TELL_TIMEOUT = const(131072)
+_FLAG_PASSIVE = const(1 << 20)
 _FLAGS_KEPT = const(1 | 256 | 16384)  # what the program set, for one connection after another
 
 _TCP = const(6)
@@ -91,7 +96,16 @@ class Connection:
     """One TCP connection's control block and buffers. tcp.Socket describes the arguments."""
 
     protocol = _TCP
-    # Of the class until they are set: what few programs set costs no memory.
+    # Of the class until they are set: what few programs set costs no memory. (A connection itself
+    # sets none of them: it would have to allocate.)
+    scale = 0
+    timestamps = False
+    controller = _CUBIC
+    ecn_mode = ecn.ACCEPT
+    abe = False
+    time_wait = 10000
+    _advertised = 0
+    _keep_alive = 0
     keep_alive_interval = 0
     keep_alive_count = 9
     timeout_limits = (100000, 86400000)
@@ -105,39 +119,29 @@ class Connection:
         capacity = len(self.rx_buffer)
         if not 0 < capacity <= _MAX_CAPACITY or not 0 < len(self.tx_buffer) <= _MAX_CAPACITY:
             raise ValueError("buffers: 1 octet to 1 GiB")
-        self.scale = 0
-        while capacity >> self.scale > 0xFFFF:
-            self.scale += 1
-        self.w = array("i", bytes(4 * _BLOCK_WORDS))
+        if holes < 1:
+            raise ValueError("holes")
+        self.w = array("i", bytes(4 * (_RANGES + 2 * holes)))
         self.w[_RX] = capacity
         self.w[_TX] = len(self.tx_buffer)
         self.w[_HOPS] = 64
         self.w[_FLAGS] = _FLAG_NAGLE | _FLAG_MINSHALL
-        self.listener = array("i", bytes(4 * _FLOW_WORDS))
+        self.w[_HOLES] = holes
         self.board = scoreboard.new(len(self.tx_buffer))
-        self.controller = _CUBIC
-        self.ecn_mode = ecn.ACCEPT
-        self.abe = False
-        self.assembler = Assembler(holes)
-        self.assembler_used = False
-        self.newest = 0
+        # Twelve attributes: with one more MicroPython makes room for seventeen.
         self.sockets = None
         self.slot = -1
         self.handle = -1
         self.error = 0
-        self.passive = False
         self.pool = None  # the Listener it belongs to
-        self.timestamps = timestamps
-        self.stamped = 0  # the interface's second in which a timestamp was last accepted
-        self.lingering = False  # it was close(), not shutdown(), that closed
-        self.ip_header = 20
         self.timeout = 0
-        self.agreed_timeout = 0  # ms; what both ends told (user_timeout.py), in its place
-        self._advertised = 0
         self.ack_delay = 10
-        self.time_wait = 10000
         self.rto_min = 200
-        self._keep_alive = 0
+        if capacity > 0xFFFF:
+            while capacity >> self.scale > 0xFFFF:
+                self.scale += 1
+        if timestamps:
+            self.timestamps = timestamps
         timers.reset(self)
 
     # What the socket set and the interface call.
@@ -184,28 +188,30 @@ class Connection:
                 w[i] = 0
         w[_FLAGS] &= _FLAGS_KEPT
         timers.reset(self)
-        for i in range(_DUPACKS, _BLOCK_WORDS):
+        for i in range(_DUPACKS, _LISTENER):
             w[i] = 0
+        w[_HELD] = 0
         w[_FIN_AT] = -1
         w[_CHALLENGE] = -1
         w[_T_LINGER] = -1
-        self.lingering = False
-        self.agreed_timeout = 0
         w[_TS_RECENT] = 0  # a SYN echoes none (RFC 7323 3.2)
         states.enter(w, state)
         w[_MSS_OUT] = 536
         choose_numbers(iface, w)
         w[_TS_LAST] = iface.now
-        self.ip_header = 20 if w[_FAMILY] == 4 else 40
-        self.assembler.clear()
-        self.assembler_used = False
         self.error = 0
         self.sockets.express.forget(self)
 
     def relisten(self):
         """(Back) to LISTEN."""
+        w = self.w
         self.release(_LISTEN)
-        endpoint.copy_words(self.w, 0, self.listener, 0, _KEY_WORDS)
+        w[_FAMILY] = w[_LISTENER] >> 16
+        w[_PROTO] = _TCP
+        w[_LPORT] = w[_LISTENER] & 0xFFFF
+        w[_RPORT] = 0
+        endpoint.copy_words(w, _LOCAL, w, _LISTENER + 1, 4)
+        endpoint.clear_address(w, _REMOTE)
         if self.sockets is not None:
             self.sockets.bind(self.slot, self.w)
 
@@ -234,7 +240,8 @@ class Connection:
 
         While a listener's handshake goes on there is none: it listens on.
         """
-        if self.passive and self.w[_STATE] == _SYN_RECEIVED:
+        w = self.w
+        if w[_FLAGS] & _FLAG_PASSIVE and w[_STATE] == _SYN_RECEIVED:
             self.listen_on()
         elif error == ETIMEDOUT:
             self.abort(self.soft_error or error)  # RFC 1122 4.2.3.9
@@ -359,7 +366,7 @@ class Connection:
 
     def memory(self) -> int:
         """Octets that its buffers and words take, whatever the connection does."""
-        words = len(self.w) + len(self.listener) + len(self.board) + len(self.assembler.words)
+        words = len(self.w) + len(self.board)
         return len(self.rx_buffer) + len(self.tx_buffer) + 4 * words
 
     @property

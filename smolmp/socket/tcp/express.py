@@ -47,6 +47,7 @@ _HEARD = const(51)
 _FIN_AT = const(53)
 _PROBES = const(55)
 _MAX_WND = const(56)
+_HELD = const(99)
 
 _ESTABLISHED = const(4)
 _FLAG_TIMESTAMPS = const(4)
@@ -275,7 +276,7 @@ class Express:
         """The segment in iface.rx, for `socket`, went the long way: the next ones may be alike."""
         w = socket.w
         sockets = socket.sockets
-        if w[_STATE] != _ESTABLISHED or socket.assembler_used or w[_FLAGS] & _FLAG_DEAF:
+        if w[_STATE] != _ESTABLISHED or w[_HELD] or w[_FLAGS] & _FLAG_DEAF:
             self.forget(self.kit[_K_SOCKET])
         elif iface.rx[_RX_NET] == _LEAST_IPV4 and not sockets.raw:
             kit = self.kit

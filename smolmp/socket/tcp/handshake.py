@@ -16,6 +16,7 @@ _MSS = const(30)
 _SCALE = const(31)
 _SEG_ACK = const(49)
 _SEG_WND = const(50)
+_FAMILY = const(0)
 _STATE = const(14)
 _SND_UNA = const(15)
 _SND_NXT = const(17)
@@ -43,6 +44,7 @@ _FLAG_ACK_NOW = const(8)
 _FLAG_SCALE = const(512)
 _FLAG_CLOSE = const(1024)
 _FLAG_TELL_TIMEOUT = const(131072)
+_FLAG_PASSIVE = const(1 << 20)  # a listener's: it listens on when the handshake fails
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
@@ -70,7 +72,7 @@ def listen(socket, iface):
     w = socket.w
     copy_words(w, 0, record, 0, 12)  # the demux key: both ends
     socket.start(iface, _SYN_RECEIVED)
-    socket.passive = True
+    w[_FLAGS] |= _FLAG_PASSIVE
     synchronize(record, w)
     relate(record, w)
     _negotiate(socket, iface)
@@ -125,7 +127,7 @@ def _negotiate(socket, iface):
     record = iface.rec
     options = record[_OPTIONS]
     flags = w[_FLAGS] & ~(_FLAG_SACK | _FLAG_TIMESTAMPS | _FLAG_SCALE)
-    mss = offered_mss(record, iface.mtu - socket.ip_header - 20)
+    mss = offered_mss(record, iface.mtu - (40 if w[_FAMILY] == 4 else 60))
     if options & _OPT_SCALE:
         flags |= _FLAG_SCALE
         w[_SND_SCALE] = record[_SCALE]

@@ -115,11 +115,7 @@ class Listener:
         self.retries = 4
         self.linger = 10000
         for name in _INHERITED:
-            value = getattr(self._pool[0], name)
-            setattr(self, name, value)
-            for socket in self._pool:
-                setattr(socket, name, value)  # its memory is there from now on
-                socket.linger = None
+            setattr(self, name, getattr(self._pool[0], name))
         # What a SYN+ACK says, whichever socket it will be.
         self.scale = max([socket.scale for socket in self._pool])
         self.window = min([65535] + [len(socket.rx_buffer) for socket in self._pool])
@@ -385,8 +381,11 @@ class Listener:
         socket = self._pool[chosen]
         socket.forget()
         for name in _INHERITED:
-            setattr(socket, name, getattr(self, name))
-        socket.linger = None
+            value = getattr(self, name)
+            if getattr(socket, name) != value:  # else it stays the class's, and takes no memory
+                setattr(socket, name, value)
+        if socket.linger is not None:
+            socket.linger = None
         self.sockets.unmark(socket.slot)  # by those: it has nothing to say yet
         return socket
 

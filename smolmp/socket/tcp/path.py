@@ -14,6 +14,7 @@ from smolmp.counters import count
 from smolmp.socket.tcp.rack import lose_all
 from smolmp.socket.tcp.scoreboard import limit, tidy
 
+_FAMILY = const(0)
 _STATE = const(14)
 _SND_NXT = const(17)
 _MSS_OUT = const(29)
@@ -64,8 +65,9 @@ def wider(socket, iface):
 
 def _within(socket, mtu) -> int:
     """Octets of text in a packet of `mtu`."""
-    n = mtu - socket.ip_header - 20
-    return n - _TIMESTAMPS if socket.w[_FLAGS] & _FLAG_TIMESTAMPS else n
+    w = socket.w
+    n = mtu - (40 if w[_FAMILY] == 4 else 60)
+    return n - _TIMESTAMPS if w[_FLAGS] & _FLAG_TIMESTAMPS else n
 
 
 def narrower(socket, mtu):

@@ -19,6 +19,7 @@ from smolmp.socket.tcp.replies import answer, answer_invalid, challenge
 from smolmp.socket.tcp.timestamps import paws, refuse
 from smolmp.socket.tcp.user_timeout import learn
 from smolmp.storage.kernels import ring_write
+from smolmp.storage.ranges import assembler_add, assembler_advance
 
 _PAYLOAD = const(23)
 _LENGTH = const(24)
@@ -40,11 +41,15 @@ _T_SET = const(41)
 _UNACKED = const(50)
 _RTO = const(44)
 _FIN_AT = const(53)
+_NEWEST = const(57)
 _CWND = const(60)
+_STAMPED = const(76)
 _IN_BASE = const(82)
 _QUICK = const(85)  # full segments that are still acknowledged one by one
 _TEXT_AT = const(86)  # when a full segment last came
 _ECN = const(88)
+_HOLES = const(98)
+_HELD = const(99)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
@@ -62,6 +67,7 @@ _TIME_WAIT = const(10)
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_ACK_NOW = const(8)
 _FLAG_DEAF = const(32768)
+_FLAG_PASSIVE = const(1 << 20)
 
 _FIN = const(1)
 _SYN = const(2)
@@ -91,8 +97,8 @@ def segment_arrives(socket, iface):
     if flags & _FLAG_TIMESTAMPS:
         if stale and refuse(socket, iface, stale):
             return
-        socket.stamped = iface.seconds
-    if state == _ESTABLISHED and not socket.assembler_used and not flags & _FLAG_DEAF:
+        w[_STAMPED] = iface.seconds
+    if state == _ESTABLISHED and not w[_HELD] and not flags & _FLAG_DEAF:
         code = predict(record, w, iface.now)
         if code:
             _expected(socket, iface, code)
@@ -212,7 +218,9 @@ def _reset(socket, iface):
 
 def _syn_again(socket, iface):
     """RFC 9293 3.10.7.4, fourth: a SYN in the window."""
-    if socket.passive and socket.w[_STATE] == _SYN_RECEIVED and iface.rec[_SEG_SEQ] >= 0:
+    w = socket.w
+    listened = w[_FLAGS] & _FLAG_PASSIVE and w[_STATE] == _SYN_RECEIVED
+    if listened and iface.rec[_SEG_SEQ] >= 0:
         socket.listen_on()
     else:
         challenge(socket, iface)  # RFC 5961 4.2: whoever sent it learns where we stand
@@ -232,7 +240,7 @@ def _receive(socket, iface):
     n = record[_LENGTH]
     start = record[_PAYLOAD]
     fin = record[_CONTROL] & _FIN
-    urgent = offset != 0
+    urgent = offset != 0 or w[_HELD] != 0
     if offset < 0:
         start -= offset
         n += offset
@@ -253,9 +261,8 @@ def _receive(socket, iface):
             _take(socket, got)
     if w[_FIN_AT] == 0:
         _fin_arrives(socket, iface)
-    elif urgent or socket.assembler_used:
+    elif urgent:
         # Out of order, or filling a gap: the peer's loss recovery counts on it (RFC 5681 4.2).
-        socket.assembler_used = socket.assembler.count() != 0
         answer(socket, iface)
         return
     schedule_ack(socket, iface)
@@ -268,14 +275,14 @@ def _store(socket, frame, start, offset, n):
     Returns how many octets became readable, -1 when there are too many holes to remember.
     """
     w = socket.w
-    if offset == 0 and not socket.assembler_used:
-        ring_write(socket.rx_buffer, w, _RX, 0, frame, start, n)
-        return n
-    got = socket.assembler.add_then_remove_front(offset, n)
+    if offset == 0:
+        got = assembler_advance(w, _HOLES, n)  # which cannot fail
+    else:
+        # Never in front, so there is nothing to be taken from the front.
+        got = assembler_add(w, _HOLES, offset, n) - 1
     if got >= 0:
         ring_write(socket.rx_buffer, w, _RX, offset, frame, start, n)
-        socket.assembler_used = True
-        socket.newest = offset
+        w[_NEWEST] = offset
     return got
 
 
@@ -285,8 +292,8 @@ def _take(socket, n):
     take(w, n)
     if w[_FIN_AT] >= 0:
         w[_FIN_AT] -= n
-    if socket.assembler_used:
-        socket.newest -= n
+    if w[_HELD]:
+        w[_NEWEST] -= n
     socket.sockets.changed(socket.slot)
 
 
@@ -340,8 +347,7 @@ def owe(block, now: int, delay: int) -> int:
 def _fin_arrives(socket, iface):
     w = socket.w
     w[_FIN_AT] = -1
-    socket.assembler.clear()  # nothing follows a FIN, whatever a peer sent
-    socket.assembler_used = False
+    w[_HELD] = 0  # nothing follows a FIN, whatever a peer sent
     advance(w, _IN_BASE, 1)  # a FIN is no octet
     advance(w, _RCV_NXT, 1)
     if w[_RCV_ADV]:

@@ -69,13 +69,16 @@ _HALF = const(0x20000000)
 
 
 def new(capacity: int):
-    """A scoreboard for a transmit ring of so many octets: 8 to 64 ranges.
+    """A scoreboard for a transmit ring of so many octets: 4 to 64 ranges.
 
-    One for each segment of a KiB and more, so that it fills up only where segments are short.
+    One for each segment of a KiB and more, for small rings of half a KiB, so that it fills up
+    only where segments are short.
     """
-    ranges = capacity >> 10
-    if ranges < 8:
-        ranges = 8
+    ranges = capacity >> 9
+    if ranges > 8:
+        ranges = capacity >> 10 if capacity >> 10 > 8 else 8
+    elif ranges < 4:
+        ranges = 4
     if ranges > 64:
         ranges = 64
     board = array("i", bytes(4 * (_B_SIZE + 3 * ranges)))

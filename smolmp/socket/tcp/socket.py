@@ -22,6 +22,8 @@ _RPORT = const(3)
 _LOCAL = const(4)
 _REMOTE = const(8)
 _FLOW_WORDS = const(14)
+_LISTENER = const(93)
+_HELD = const(99)
 
 _STATE = const(14)
 _RX = const(23)
@@ -44,6 +46,8 @@ _FLAG_RESET = const(128)
 _FLAG_CLOSE = const(1024)
 _FLAG_DEAF = const(32768)
 _FLAG_CLOSED = const(65536)
+_FLAG_PASSIVE = const(1 << 20)
+_FLAG_LINGERING = const(1 << 21)
 
 _TCP = const(6)
 _EPIPE = const(32)  # not in every port's errno
@@ -86,14 +90,17 @@ class Socket(Connection):
         flow[_PROTO] = _TCP
         if not flow[_LPORT]:
             raise OSError(EINVAL)
+        place = flow[_FAMILY] << 16 | flow[_LPORT]
         if w[_STATE] == _LISTEN:
-            if flow != self.listener:
+            same = flow[_LOCAL : _LOCAL + 4] == w[_LISTENER + 1 : _LISTENER + 5]
+            if place != w[_LISTENER] or not same:
                 raise OSError(EADDRINUSE)
             return
         if self.is_open():
             raise OSError(_EISCONN)
         self.forget()
-        self.listener = flow
+        w[_LISTENER] = place
+        endpoint.copy_words(w, _LISTENER + 1, flow, _LOCAL, 4)
         self.relisten()
 
     def connect(self, iface, remote, local=0):
@@ -175,7 +182,7 @@ class Socket(Connection):
         room = len(buf)
         if n < 0 or n > room:
             n = room
-        n = pull(w, self.rx_buffer, buf, n, 1 if self.assembler_used else 0)
+        n = pull(w, self.rx_buffer, buf, n, 1 if w[_HELD] else 0)
         return n if n >= 0 else self._emptied(n)
 
     def _emptied(self, n):
@@ -192,7 +199,7 @@ class Socket(Connection):
             return self._nothing_to_read(0)
         if n < 0:
             n = w[_RX + 2]
-        n = pull(w, self.rx_buffer, self.rx_buffer, n, 5 if self.assembler_used else 4)
+        n = pull(w, self.rx_buffer, self.rx_buffer, n, 5 if w[_HELD] else 4)
         return n if n >= 0 else self._emptied(n)
 
     @micropython.native
@@ -216,8 +223,7 @@ class Socket(Connection):
             if self.linger == 0:
                 self.abort(0)
                 return
-            self.lingering = True
-            self.w[_FLAGS] |= _FLAG_CLOSED
+            self.w[_FLAGS] |= _FLAG_CLOSED | _FLAG_LINGERING
         self.close_half()
 
     def shutdown(self, how: int):
@@ -258,8 +264,8 @@ class Socket(Connection):
         w[_RX + 1] = w[_RX + 2] = w[_TX + 1] = w[_TX + 2] = 0
         if w[_STATE] != _CLOSED:
             self.release()
-        w[_FLAGS] &= ~_FLAG_RESET  # an RST still to be sent was the old flow's
-        self.passive = False
+        # An RST still to be sent was the old flow's.
+        w[_FLAGS] &= ~(_FLAG_RESET | _FLAG_PASSIVE)
         self.error = 0
 
     def _choose_port(self, iface):

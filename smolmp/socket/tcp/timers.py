@@ -31,6 +31,7 @@ _RTT_AT = const(46)
 _HEARD = const(51)
 _PROGRESS = const(52)
 _PROBES = const(55)
+_AGREED = const(59)
 _T_LINGER = const(80)
 
 _ESTABLISHED = const(4)
@@ -79,7 +80,7 @@ def reset(socket):
 
 def guard(socket, now):
     """Run the user timeout while an answer is awaited (RFC 9293 3.8.3)."""
-    timeout = socket.agreed_timeout or socket.timeout
+    timeout = socket.w[_AGREED] or socket.timeout
     if timeout and socket.w[_T_CLOSE] < 0:
         arm(socket, _T_CLOSE, now, timeout)
 
@@ -226,7 +227,7 @@ def _close_timer(socket, now):
     if w[_STATE] == _TIME_WAIT:
         socket.release()
         return
-    timeout = socket.agreed_timeout or socket.timeout
+    timeout = socket.w[_AGREED] or socket.timeout
     waiting = w[_SND_MAX] or w[_PROBES] or w[_T_PERSIST] >= 0
     if not timeout or not waiting:
         return

@@ -31,6 +31,7 @@ _TS_CLOCK = const(34)
 _TS_LAST = const(35)
 _RTT_AT = const(46)
 _RTT_MARK = const(47)
+_STAMPED = const(76)  # the interface's second in which a timestamp was last accepted
 
 _TIME_WAIT = const(10)
 _SYN = const(2)
@@ -84,7 +85,7 @@ def refuse(socket, iface, verdict):
         # RFC 7323 3.2: dropped in silence, no reason to abort.
         count(iface.counters, _COUNT_TCP_PAWS)
         return True
-    if iface.seconds - socket.stamped > _OLD_AGE:
+    if iface.seconds - w[_STAMPED] > _OLD_AGE:
         # RFC 7323 5.5: TS.Recent is so old that it tells nothing.
         if 0 <= record[_SEG_SEQ] <= w[_RCV_ADV]:
             _renew(record, w)

@@ -17,7 +17,9 @@ from smolmp.socket.tcp.burst import burst
 from smolmp.socket.tcp.kernels import announce, clock, emit, put_sack, put_timestamps
 from smolmp.socket.tcp.steps import depart, whole
 from smolmp.storage.kernels import ring_read_sum
+from smolmp.storage.ranges import assembler_find
 
+_FAMILY = const(0)
 _STATE = const(14)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
@@ -37,10 +39,15 @@ _RTT_MARK = const(47)
 _UNACKED = const(50)
 _PROGRESS = const(52)
 _MAX_WND = const(56)
+_NEWEST = const(57)  # where the segment began that came last of those out of order
 _RETRANSMITS = const(58)
+_AGREED = const(59)
 _LIMIT = const(62)
 _SMALL = const(84)
 _ECN = const(88)
+_HOLES = const(98)
+_HELD = const(99)
+_RANGES = const(100)
 
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -133,7 +140,7 @@ def dispatcher(socket):
             if code != _SENT:
                 return code
         what = left(w, board, -1, 0, now)
-        if what & _SELDOM or s.timeout or s.agreed_timeout:
+        if what & _SELDOM or s.timeout or w[_AGREED]:
             _departed(s, iface, what)
         return _LAST
 
@@ -286,7 +293,7 @@ def send_ack(socket, iface, position):
     if w[_FLAGS] & _FLAG_TELL_TIMEOUT:
         user_timeout.put(iface.tx, _TX_DATA + header, socket.advertised_timeout)
         header += 4
-    if socket.assembler_used and w[_FLAGS] & _FLAG_SACK and socket.assembler.count():
+    if w[_HELD] and w[_FLAGS] & _FLAG_SACK:
         header = _put_sacks(socket, iface.tx, header)
     emit(iface.tx, w, position, header, 0, _ACK_BIT | w[_ECN] & _ECE, announce(w), 0)
     code = _send(iface, w, _TX_DATA + header)
@@ -314,9 +321,8 @@ def _put_sacks(socket, frame, header):
     The newest first, then from the right to the left, mostly the order of arrival (RFC 2018 4).
     """
     w = socket.w
-    assembler = socket.assembler
-    count = assembler.count()
-    newest = assembler.find(socket.newest)
+    count = w[_HELD]
+    newest = assembler_find(w, _HOLES, w[_NEWEST])
     if newest < 0:
         newest = 0
     room = (60 - header - 4) >> 3
@@ -325,7 +331,7 @@ def _put_sacks(socket, frame, header):
     n = 0
     i = newest
     while n < room and n < _MAX_SACKS and n < count:
-        put_sack(frame, off, w, assembler.range_start(i), assembler.range_end(i))
+        put_sack(frame, off, w, w[_RANGES + 2 * i], w[_RANGES + 1 + 2 * i])
         off += 8
         n += 1
         i = count - n
@@ -398,7 +404,7 @@ def _departed(socket, iface, what):
             recovery.restart(socket)
         if what & _TELL:
             socket.sockets.deadline(socket.slot, socket.w[_T_SET])
-    if what & (_SHUT | _GUARD) and (socket.timeout or socket.agreed_timeout):
+    if what & (_SHUT | _GUARD) and (socket.timeout or socket.w[_AGREED]):
         timers.guard(socket, iface.now)
 
 
@@ -438,7 +444,7 @@ def _send_syn(socket, iface):
     if not socket.timestamps:
         offered &= ~_FLAG_TIMESTAMPS
     clock(w, iface.now)
-    mss = iface.mtu - socket.ip_header - 20
+    mss = iface.mtu - (40 if w[_FAMILY] == 4 else 60)
     at = put_syn_options(frame, w, offered, mss, socket.scale)
     if socket.advertised_timeout:
         user_timeout.put(frame, at, socket.advertised_timeout)

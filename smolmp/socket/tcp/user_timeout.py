@@ -9,6 +9,7 @@ still believes in.
 from micropython import const
 
 _USER_TIMEOUT = const(53)
+_AGREED = const(59)  # ms; what both ends told, in the place of `timeout`, 0: nothing
 _MINUTES = const(0x8000)
 
 
@@ -33,4 +34,4 @@ def learn(socket, record):
         seconds *= 60
     least, most = socket.timeout_limits
     ms = seconds * 1000 if seconds <= most // 1000 else most
-    socket.agreed_timeout = min(most, max(socket.advertised_timeout, ms, least))
+    socket.w[_AGREED] = min(most, max(socket.advertised_timeout, ms, least))

@@ -226,7 +226,6 @@ class World:
         for s in self.sockets:
             if s.protocol == 6:
                 tables.append(s.w)
-                tables.append(s.assembler.words)
             else:
                 tables += [s.flow, s._in, s._out, s._rx.words, s._tx.words]
         for table in tables:
@@ -501,10 +500,10 @@ class World:
         for at in range(36, 42):
             assert -1 <= w[at] <= WRAP, what
         assert 0 < w[44] <= 60000 and w[42] >= 0 and w[43] >= 0 and 0 <= w[45], what
-        count = s.assembler.count()
+        count = w[99]
         edge = 0
         for i in range(count):
-            left, right = s.assembler.range_start(i), s.assembler.range_end(i)
+            left, right = w[100 + 2 * i], w[101 + 2 * i]
             assert edge < left < right, what
             edge = right
         marked = self._marked(s.slot)
@@ -518,7 +517,6 @@ class World:
         # Windows.
         assert w[22] >= 0 and w[22] + w[25] <= w[23], what
         assert edge <= w[22], what  # what is held out of order was announced
-        assert not count or s.assembler_used, what
         assert w[19] >= 0 and w[29] > 0, what
         end = 1 if state < 4 else w[28] + (1 if state in (5, 8, 9) else 0)
         assert 0 <= w[17] <= w[18] <= end, what

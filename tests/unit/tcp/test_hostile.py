@@ -208,11 +208,10 @@ class Hostile:
         assert 0 <= w[30] <= 14 and 0 <= w[19] <= 65535 << 14, about
         if state > 1:
             assert w[29] >= 1 and -w[18] <= w[49] <= w[18], about  # MSS, recovery point
-        held = s.assembler.count()
+        held = w[99]
         if held and 4 <= state <= 6:
-            assert s.assembler_used, about
-            assert s.assembler.range_start(0) > 0, about
-            assert s.assembler.range_end(held - 1) <= w[22], about
+            assert w[100] > 0, about
+            assert w[99 + 2 * held] <= w[22], about
         if 4 <= state <= 6:
             assert w[53] == -1 or 0 < w[53] <= w[22] or w[53] < 0, about
         if state == 10:

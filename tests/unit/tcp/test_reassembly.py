@@ -82,7 +82,7 @@ def test_overlaps():
     p.send("A", 6, 1, TEXT[5:12])
     p.send("A", 1, 1, TEXT[0:8])
     assert p.drain()[-1].ack == 31 and s.recv(100) == TEXT[:30]
-    assert s.assembler.is_empty()
+    assert s.w[99] == 0
 
 
 def test_too_many_holes():

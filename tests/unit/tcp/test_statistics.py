@@ -147,7 +147,7 @@ def test_what_it_believes():
 
 def test_memory_of_a_socket():
     s = tcp.Socket(rx=5000, tx=3000)
-    assert 8000 + 4 * (96 + 14) < s.memory() < 9000
+    assert 8000 + 4 * 108 < s.memory() < 9000
 
 
 def test_a_set_has_a_limit():
