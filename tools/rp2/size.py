@@ -39,7 +39,13 @@ SECONDS = 600
 # What a TCP server imports, in this order.
 SERVER = ("smolmp.iface", "smolmp.socket.tcp", "smolmp.socket.set", "ports.rp2.boards")
 # What of that is imported when it is asked for.
-LATER = tuple(f"smolmp/socket/tcp/{n}.py" for n in ("listener", "passive", "halfopen", "cookie"))
+LATER = (
+    "smolmp/iface/report.py",
+    *(
+        f"smolmp/socket/tcp/{name}.py"
+        for name in ("active", "report", "listener", "passive", "halfopen", "cookie")
+    ),
+)
 
 BEGIN = """
 import gc

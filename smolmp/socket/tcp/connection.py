@@ -18,7 +18,6 @@ from smolmp.socket.tcp import (
     recovery,
     scoreboard,
     states,
-    statistics,
     timers,
     transmit,
 )
@@ -38,24 +37,17 @@ _STATE = const(14)
 _SND_UNA = const(15)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
-_SND_WND = const(19)
-_RCV_ADV = const(22)
 _RX = const(23)
 _TX = const(26)
 _MSS_OUT = const(29)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
-_TS_CLOCK = const(34)
 _TS_LAST = const(35)
 _SRTT = const(42)
-_RTTVAR = const(43)
-_RTO = const(44)
 _DUPACKS = const(48)
 _FIN_AT = const(53)
 _CHALLENGE = const(54)
 _RETRANSMITS = const(58)
-_CWND = const(60)
-_SSTHRESH = const(61)
 _T_LINGER = const(80)
 _OUT_BASE = const(81)
 _LISTENER = const(93)  # where listen() listens: family and port, local address
@@ -347,22 +339,9 @@ class Connection:
         Times in ms, all else but the state in octets; retransmissions are segments. What was sent
         is acknowledged; what is not, is in flight.
         """
-        w = self.w
-        return {
-            "state": self.state,
-            "received": statistics.octets(w, 1),
-            "sent": statistics.octets(w, 0),
-            "flight": w[_SND_MAX],
-            "retransmissions": w[_RETRANSMITS],
-            "rtt": w[_SRTT] >> 3,
-            "rttvar": w[_RTTVAR] >> 2,
-            "rto": w[_RTO],
-            "cwnd": w[_CWND] if self.controller else None,
-            "ssthresh": w[_SSTHRESH] if self.controller else None,
-            "mss": w[_MSS_OUT],
-            "send_window": w[_SND_WND],
-            "receive_window": w[_RCV_ADV],
-        }
+        from smolmp.socket.tcp.report import stats
+
+        return stats(self)
 
     def memory(self) -> int:
         """Octets that its buffers and words take, whatever the connection does."""

@@ -79,14 +79,3 @@ def outrun(iface, w):
     _advance(secret, iface.now)
     halfsiphash(secret, w, _LPORT, _REMOTE_END)
     _outrun(secret, w)
-
-
-@micropython.viper
-def _offset(secret: ptr32) -> int:
-    return secret[_HASH] & 0xFFFF
-
-
-def port_offset(iface, w):
-    """Where the search for a port begins: the same for the same ends, 0..65535. w[_LPORT] is 0."""
-    halfsiphash(iface.secret, w, _LPORT, _REMOTE_END)
-    return _offset(iface.secret)

@@ -3,16 +3,15 @@ the interface that polls its set.
 """
 
 from array import array
-from errno import EADDRINUSE, EHOSTUNREACH, EINVAL, ENOTCONN
+from errno import EADDRINUSE, EINVAL, ENOTCONN
 
 import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
-from smolmp.socket.tcp import ecn, states, transmit
+from smolmp.socket.tcp import states, transmit
 from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR, stop_reading
 from smolmp.socket.tcp.connection import Connection
-from smolmp.socket.tcp.numbers import outrun, port_offset
 from smolmp.socket.tcp.steps import pull, push
 
 _PROTO = const(1)
@@ -20,7 +19,6 @@ _FAMILY = const(0)
 _LPORT = const(2)
 _RPORT = const(3)
 _LOCAL = const(4)
-_REMOTE = const(8)
 _FLOW_WORDS = const(14)
 _LISTENER = const(93)
 _HELD = const(99)
@@ -39,9 +37,7 @@ _FIN_WAIT_1 = const(5)
 _FIN_WAIT_2 = const(6)
 _CLOSE_WAIT = const(7)
 _LAST_ACK = const(9)
-_TIME_WAIT = const(10)
 
-_FLAG_TIMESTAMPS = const(4)
 _FLAG_RESET = const(128)
 _FLAG_CLOSE = const(1024)
 _FLAG_DEAF = const(32768)
@@ -52,8 +48,6 @@ _FLAG_LINGERING = const(1 << 21)
 _TCP = const(6)
 _EPIPE = const(32)  # not in every port's errno
 _EISCONN = const(106)
-_EPHEMERAL = const(49152)  # RFC 6335 6
-_EPHEMERALS = const(16384)
 
 
 class Socket(Connection):
@@ -110,30 +104,9 @@ class Socket(Connection):
         next poll. OSError: EINVAL, EISCONN, EHOSTUNREACH (no address to come from, or a broadcast
         or multicast address), EADDRINUSE, ENOTCONN (the socket is in no set).
         """
-        w = self.w
-        if self.is_open():
-            raise OSError(_EISCONN)
-        if self.sockets is None:
-            raise OSError(ENOTCONN)
-        if w[_STATE] == _TIME_WAIT:
-            outrun(iface, w)  # in case it is to the same end again
-        self.forget()
-        endpoint.clear_address(w, _REMOTE)
-        endpoint.set_local(w, local)
-        endpoint.set_remote(w, remote)
-        w[_PROTO] = _TCP
-        if not w[_RPORT] or endpoint.is_unset(w, _REMOTE):
-            self._refuse(EINVAL)
-        if not iface.is_unicast(w, _REMOTE, w[_FAMILY]):  # RFC 9293 3.9.2.3 (MUST-46)
-            self._refuse(EHOSTUNREACH)
-        if endpoint.is_unset(w, _LOCAL) and not iface.select_source(w):
-            self._refuse(EHOSTUNREACH)
-        self._choose_port(iface)
-        self.start(iface, _SYN_SENT)
-        if self.ecn_mode == ecn.REQUEST:
-            ecn.ask(w)
-        self.sockets.bind(self.slot, w)
-        self.sockets.mark(self.slot)
+        from smolmp.socket.tcp.active import connect
+
+        connect(self, iface, remote, local)
 
     @micropython.native
     def send(self, data, start: int = 0, n: int = -1):
@@ -267,46 +240,6 @@ class Socket(Connection):
         # An RST still to be sent was the old flow's.
         w[_FLAGS] &= ~(_FLAG_RESET | _FLAG_PASSIVE)
         self.error = 0
-
-    def _choose_port(self, iface):
-        """Pick an ephemeral local port where none was asked for; see that the pair is free."""
-        w = self.w
-        if w[_LPORT]:
-            tries = 1
-        else:
-            # RFC 6056 3.3.3: a hash of the ends to begin with, and a count that all share.
-            tries = _EPHEMERALS
-            first = port_offset(iface, w)
-        for _ in range(tries):
-            if tries > 1:
-                w[_LPORT] = _EPHEMERAL + (first + iface.ports) % _EPHEMERALS
-                iface.ports = (iface.ports + 1) % _EPHEMERALS
-            slot = self.sockets.find(w)
-            if slot < 0 or not self.sockets.objects[slot].w[_RPORT]:
-                return
-            if tries == 1 and self._take_over(iface, self.sockets.objects[slot]):
-                return
-        self._refuse(EADDRINUSE)
-
-    def _refuse(self, errno):
-        """connect() came to nothing: there is no connection to ask about."""
-        endpoint.clear_address(self.w, _REMOTE)
-        self.w[_LPORT] = self.w[_RPORT] = 0
-        raise OSError(errno)
-
-    def _take_over(self, iface, other):
-        """May we follow the connection of `other`, which is in TIME-WAIT?
-
-        With timestamps: what is old will be known by them (RFC 6191 and RFC 7323 5 from the
-        other side). Its peer is told by our SYN, whose sequence number is beyond the old ones.
-        """
-        if other.w[_STATE] != _TIME_WAIT or not other.w[_FLAGS] & _FLAG_TIMESTAMPS:
-            return False
-        if not self.timestamps:
-            return False
-        outrun(iface, other.w)
-        other.release()
-        return True
 
     def _cannot_send(self, state):
         if self.error:

@@ -31,17 +31,3 @@ def lap(block):
     w = ptr32(block)
     if (((w[_RCV_NXT] - w[_IN_BASE]) >> 31) ^ (w[_LAPS] >> 15)) & 1:
         w[_LAPS] = (w[_LAPS] + 0x8000) & 0x3FFFFFFF
-
-
-@micropython.viper
-def _piece(block, which: int, shift: int) -> int:
-    # 16 of the 31 bits of a distance within its half lap.
-    w = ptr32(block)
-    d = w[_SND_UNA + which] - w[_OUT_BASE + which]
-    return (d >> 16) & 0x7FFF if shift else d & 0xFFFF
-
-
-def octets(w, which: int) -> int:
-    """Octets of text that were acknowledged (0: ours, 1: the peer's); modulo 64 TiB."""
-    half = w[_LAPS] >> 15 if which else w[_LAPS] & 0x7FFF
-    return (half << 31) + (_piece(w, which, 1) << 16) + _piece(w, which, 0)

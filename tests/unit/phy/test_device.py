@@ -2,8 +2,9 @@
 import micropython
 from phy_support import Wire, numbered, receive, receive_all
 
-from smolmp.phy.device import ETHERNET, IEEE802154, IP, RX_TCP, TX_UDP, Device, Middleware
+from smolmp.phy.device import ETHERNET, IEEE802154, IP, RX_TCP, TX_UDP, Device
 from smolmp.phy.loopback import Loopback
+from smolmp.phy.middleware import Middleware
 from smolmp.phy.queue import PacketQueue
 
 

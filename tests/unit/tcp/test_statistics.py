@@ -5,6 +5,7 @@ from tcp_support import Peer
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
 from smolmp.socket.tcp import kernels, statistics, steps
+from smolmp.socket.tcp.report import octets
 
 _SND_UNA, _RCV_NXT = 15, 16
 
@@ -97,7 +98,7 @@ def test_laps():
                 kernels.take(w, n)
                 w[25] = w[22] = w[50] = 0
                 received += n
-            assert (statistics.octets(w, 0), statistics.octets(w, 1)) == (sent, received)
+            assert (octets(w, 0), octets(w, 1)) == (sent, received)
 
 
 def test_laps_of_the_express_lane():
