@@ -5,7 +5,7 @@ from tcp_support import Peer
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
 from smolmp.socket.tcp import kernels, statistics, steps
-from smolmp.socket.tcp.report import octets
+from smolmp.socket.tcp.report import octets as counted
 
 _SND_UNA, _RCV_NXT = 15, 16
 
@@ -98,7 +98,7 @@ def test_laps():
                 kernels.take(w, n)
                 w[25] = w[22] = w[50] = 0
                 received += n
-            assert (octets(w, 0), octets(w, 1)) == (sent, received)
+            assert (counted(w, 0), counted(w, 1)) == (sent, received)
 
 
 def test_laps_of_the_express_lane():
