@@ -237,7 +237,8 @@ class Net:
         return bool(self.device.link()) and len(self.iface.ip_addrs) > 0
 
     def install(self):
-        """From here on `import socket` finds this stack, in every module imported later.
+        """From here on `import socket` finds this stack, in every module imported later; and
+        `import ssl` finds smolmp.net.ssl, where the port has TLS.
 
         What was imported before keeps the socket module it has. Returns self.
         """
@@ -246,6 +247,7 @@ class Net:
         module.use(self)
         for name in ("socket", "usocket"):
             sys.modules[name] = module
+        module.provide_ssl()
         return self
 
     def socket(self, *args):
