@@ -5,11 +5,11 @@
 
     ruff          style and likely bugs (pyproject.toml)
     format        ruff's formatter has nothing to change
-    types         mypy against MicroPython's stubs, smolmp/ and ports/
-    mpy-cross     every file of smolmp/ and ports/ compiles for every architecture (build/mpy/);
-                  what has Thumb assembler in it, for ARM's
+    types         mypy against MicroPython's stubs, smolmp/, ports/ and examples/
+    mpy-cross     every file of those compiles for every architecture (build/mpy/); what has Thumb
+                  assembler in it, for ARM's
     constants     a `_NAME = const(...)` has one value in all files of smolmp/
-    length        no file of smolmp/ and ports/ exceeds 500 lines
+    length        no file of smolmp/ and ports/ exceeds 500 lines, no example 40
     floors        imports go downwards only, and only to what MicroPython has
     names         no path of somebody's own machine in any file
 
@@ -32,7 +32,8 @@ BIN = Path(sys.executable).parent
 ARCHITECTURES = ("x64", "armv6m", "armv7emsp", "xtensawin", "rv32imc")
 THUMB = ("armv6m", "armv7emsp")  # what a file with @micropython.asm_thumb compiles for
 MOST_LINES = 500
-BOARD_FOLDERS = ("smolmp", "ports")  # what runs on MicroPython
+EXAMPLES = {"length": 40, "modules": ("umqtt",)}  # what mip brings
+BOARD_FOLDERS = ("smolmp", "ports", "examples")  # what runs on MicroPython
 
 # What each room of smolmp/ may import besides itself. Modules that stand directly in smolmp/
 # (prng.py) are the ground under all rooms.
@@ -106,7 +107,7 @@ class Lint:
         stubs = self.stubs()
         config = self.build / "typing" / "mypy.ini"
         programs = sorted({p.parent for p in self.root.glob("ports/*/programs/*.py")})
-        path = [str(self.root), str(stubs), *map(str, programs)]
+        path = [str(self.root), str(stubs), *map(str, programs), str(self.root / "examples")]
         folders = [f for f in BOARD_FOLDERS if any((self.root / f).rglob("*.py"))]
         text = MYPY.format(stubs=stubs, path=":".join(path), plugin=Path(__file__).parent)
         if not config.exists() or config.read_text() != text:
@@ -210,9 +211,10 @@ class Lint:
     def length(self):
         for path in self.board_files():
             lines = path.read_text(encoding="utf-8").count("\n")
-            if lines > MOST_LINES:
+            most = EXAMPLES["length"] if self.name(path).startswith("examples/") else MOST_LINES
+            if lines > most:
                 yield (
-                    f"{self.name(path)}:{lines}: {lines} lines, {MOST_LINES} allowed: part it "
+                    f"{self.name(path)}:{lines}: {lines} lines, {most} allowed: part it "
                     "along its real joints"
                 )
 
@@ -228,7 +230,9 @@ class Lint:
         """Why `path` may not import `module` (dotted); None if it may."""
         parts = module.split(".")
         here = path.relative_to(self.root).parts
-        if here[0] == "ports":
+        if here[0] == "examples" and parts[0] in EXAMPLES["modules"]:
+            return None
+        if here[0] in ("ports", "examples"):
             near = [path.parent / parts[0], path.parent / (parts[0] + ".py")]
             if module == "host" and here[-1] == "main.py":
                 return None  # the board's own /host.py, see tools/flash.py
@@ -310,6 +314,9 @@ follow_imports = silent
 
 [mypy-_mpy_shed.*,time]
 ignore_errors = True
+
+[mypy-umqtt.*]
+ignore_missing_imports = True
 """
 
 # Appended to the stubs. `micropython` and viper's types are known without an import. A parameter

@@ -259,16 +259,16 @@ class Namespace:
         self._closing.append(capture)
         return capture
 
-    def micropython(self, target, program, *args, fds=(), heap="16m", log=None, env=None):
+    def micropython(self, target, program, *args, fds=(), heap="16m", log=None, env=None, **more):
         """Starts a MicroPython program of this repository here."""
         name = os.path.basename(program).replace(".py", "")
         argv = [interpreter(target), "-X", "heapsize=" + heap, os.path.join(ROOT, program), *args]
         environment = {"MICROPYPATH": ROOT + ":.frozen", **(env or {})}
-        return self.program(argv, log or "%s-%s.log" % (name, target), fds, environment)
+        return self.program(argv, log or "%s-%s.log" % (name, target), fds, environment, **more)
 
-    def program(self, argv, log, fds=(), env=None):
-        """Starts any program here; log: a name in build/logs."""
-        process = Program(self, [str(a) for a in argv], log, fds, env)
+    def program(self, argv, log, fds=(), env=None, cwd=ROOT):
+        """Starts any program here; log: a name in build/logs; cwd: where it stands."""
+        process = Program(self, [str(a) for a in argv], log, fds, env, cwd)
         self._closing.append(process)
         return process
 
@@ -337,7 +337,7 @@ def interpreter(target):
 class Program:
     """A program that runs in a namespace; its output goes to build/logs/ too."""
 
-    def __init__(self, namespace, argv, log, fds, env):
+    def __init__(self, namespace, argv, log, fds, env, cwd):
         self.log = log = os.path.join(BUILD, "logs", log)
         os.makedirs(os.path.dirname(log), exist_ok=True)
         out = open(log, "wb")
@@ -347,7 +347,7 @@ class Program:
             argv,
             pass_fds=fds,
             env=env,
-            cwd=ROOT,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

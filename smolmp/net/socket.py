@@ -181,8 +181,26 @@ class socket(io.IOBase):
         return n, self._end.sender()
 
     def send(self, data, flags=0):
-        """Octets of `data` that were taken: as many as there was room for. EPIPE, ECONNRESET."""
-        return self._send(data, 0, len(data), None, flags)
+        """Octets of `data` that were taken. A stream that blocks takes all of them, unless its
+        time is over or the connection breaks meanwhile; others take what they have room for.
+        EPIPE, ECONNRESET."""
+        size = len(data)
+        at = self._send(data, 0, size, None, flags)
+        if at < size and self._timeout and not flags & _MSG_DONTWAIT:
+            start = self._net.clock()
+            end = self._end
+            try:
+                while at < size and not end.core.error:  # which the next call tells
+                    sent = end.transmit(data, at, size - at, None)
+                    if sent is None:
+                        self._wait(start)
+                    else:
+                        at += sent
+            except OSError as e:
+                if e.errno != ETIMEDOUT:
+                    raise
+            self._net.poll()
+        return at
 
     def sendto(self, data, flags_or_address, address=None):
         """One datagram to (host, port)."""

@@ -59,6 +59,15 @@ def target(request):
 
 
 @pytest.fixture
+def third_party():
+    """the folder with MicroPython programs that others wrote (tools/third-party.txt)"""
+    folder = ROOT / "build/third-party"
+    if not (folder / "smolmp-setup").exists():
+        pytest.skip("build/third-party is missing: tools/setup third-party")
+    return str(folder)
+
+
+@pytest.fixture
 def name(request):
     """the test's name, fit for a file name"""
     return re.sub(r"[^A-Za-z0-9_.=-]+", "-", request.node.name).strip("-")

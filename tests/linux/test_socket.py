@@ -1,7 +1,6 @@
 """smolmp.net: the socket module beside the port's own, and programs that nobody here wrote."""
 
 import difflib
-import importlib.util
 import random
 import socket
 import struct
@@ -133,16 +132,6 @@ def test_sockets_answer_as_the_ports_own(laboratory, bare_wire, target, peers):
     differences = list(difflib.unified_diff(kernel.splitlines(), ours.splitlines(), lineterm=""))
     assert not differences, "\n".join(differences)
     assert len(kernel.splitlines()) > 100
-
-
-@pytest.fixture(scope="session")
-def third_party(tmp_path_factory):
-    """A folder that has what pip installed for the tests, and nothing else of CPython's."""
-    folder = tmp_path_factory.mktemp("third-party")
-    for name in ("microdot",):
-        spec = importlib.util.find_spec(name)
-        (folder / name).symlink_to(spec.submodule_search_locations[0])
-    return str(folder)
 
 
 def test_microdot_serves_pages_and_websockets(wire, target, third_party):
