@@ -44,12 +44,20 @@ class Stuck(RuntimeError):
     """The board did not do in time what was waited for."""
 
 
-def image(files):
-    """The octets of a littlefs image with `files`, {name on the board: octets}."""
+def image(files, base=None):
+    """The octets of a littlefs image with `files`, {name on the board: octets}; what else is in
+    the image `base`, stays."""
+    # Version 2.0 of the disk's format is what all firmware reads; a board that wrote made it 2.1.
     system = littlefs.LittleFS(
-        block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000, mount=False
+        block_size=BLOCK,
+        block_count=BLOCKS,
+        disk_version=0x00020001 if base else 0x00020000,
+        mount=False,
     )
-    system.format()
+    if base:
+        system.context.buffer[:] = base
+    else:
+        system.format()
     system.mount()
     for name, data in files.items():
         folder = os.path.dirname(name)
