@@ -22,7 +22,6 @@ import board  # noqa: E402
 import flash  # noqa: E402
 import pack  # noqa: E402
 
-
 INPLACE = ("ports.rp2.inplace", "ports.rp2.inplace_file")
 INSTALL = "from ports.rp2 import inplace; inplace.install()"
 BEGIN = "from ports.rp2 import inplace; inplace.begin();"

@@ -36,6 +36,7 @@ LAYOUT = FlashLayout(fs_start=0xA0000, fs_blockcount=BLOCKS, fs_blocksize=BLOCK)
 NAK_NANOS = 20_000  # from a byte of the host's to the answer of the endpoint that waits for it
 MS = 1_000_000
 SECOND = 1_000_000_000
+MOST_HEARD = 1 << 20  # octets that the board printed and nobody took
 XIP_MISS = 25  # cycles a miss of the flash cache costs: fits published figures of a real Pico
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -207,6 +208,7 @@ class Pico:
 
     def _hear(self, data):
         self._heard += data
+        del self._heard[:-MOST_HEARD]
         if self.output:
             self.output(bytes(data))
 
