@@ -19,6 +19,9 @@ and above a function, for what a board's memory or speed cannot do:
     # not on a board: 256 KiB of buffers
     # not from .mpy files: on a board only where smolmp is frozen into the firmware
 
+Of the emulated boards, when no target is named, `rp2` runs all that it can and `rp2-frozen` what
+is left; named, it runs everything.
+
 A function skips itself by raising an exception whose class is named SkipTest.
 """
 
@@ -202,13 +205,14 @@ class UnitFile(pytest.File):
         functions = self.functions(tree)
         lines = source.splitlines()
         for target in state.targets:
-            if (only and target.name not in only) or not target.takes(self.path):
+            if only and target.name not in only:
                 continue
             for function in functions:
                 above = lines[function.lineno - 2]
                 if target.board and _NOT_ON_A_BOARD.match(above):
                     continue
-                if target.from_files and _NOT_FROM_FILES.match(above):
+                alone = _NOT_FROM_FILES.match(above)  # on rp2-frozen, of the boards
+                if target.from_files if alone else target.remainder:
                     continue
                 yield UnitItem.from_parent(
                     self, name=f"{function.name}[{target.label}]", target=target, node=function

@@ -4,7 +4,9 @@
 
 What the file imports of smolmp/ and tests/unit is compiled for the board's processor and put on
 its file system, below /lib and /tests, where it stays: the next file brings only what is missing
-or has changed. The board is reset softly before each file. It prints what run_on_board.py prints.
+or has changed. On an RP2040 smolmp's functions run from the flash (ports/rp2/inplace.py), laid out
+anew when something of /lib changed. The board is reset softly before each file. It prints what
+run_on_board.py prints.
 """
 
 import ast
@@ -19,6 +21,10 @@ sys.path.insert(1, str(REPOSITORY / "tools"))
 import board  # noqa: E402
 import flash  # noqa: E402
 import pack  # noqa: E402
+
+INPLACE = ("ports.rp2.inplace", "ports.rp2.inplace_file")
+INSTALL = "from ports.rp2 import inplace; inplace.install()"
+BEGIN = "from ports.rp2 import inplace; inplace.begin();"
 
 
 class Mpremote(Target):
@@ -48,14 +54,14 @@ class Mpremote(Target):
         return {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
 
 
-def files(root, test, processor):
-    """{path on the board: octets} of what `test` may need."""
+def files(root, test, processor, extra=()):
+    """{path on the board: octets} of what `test` and the modules `extra` may need."""
     tree = pack.Tree(root)
     unit = root / "tests" / "unit"
     beside = {path.stem: path for folder in (unit, test.parent) for path in folder.glob("*.py")}
     models = root / "tests" / "models"
     beside.update({f"tests.models.{path.stem}": path for path in models.glob("*.py")})
-    own, modules, todo = set(), set(), [test]
+    own, modules, todo = set(), {name for word in extra for name in tree.needed(word)}, [test]
     while todo:
         source = todo.pop()
         if source in own:
@@ -88,13 +94,20 @@ def run(port, root, test, functions):
         sys.stdout.buffer.flush()
 
     with board.Board(port) as it:
-        needed = files(root, test, flash.architecture(it.facts()))
+        facts = it.facts()
+        extra = INPLACE if facts.platform == "rp2" else ()
+        needed = files(root, test, flash.architecture(facts), extra)
         # MicroPython takes x.py before x.mpy.
         it.remove([path.removesuffix(".mpy") + ".py" for path in needed if path.endswith(".mpy")])
-        it.write(needed)
+        changed = it.write(needed)
+        begin = ""
+        if "/lib/ports/rp2/inplace.mpy" in needed:
+            if any(path.startswith("/lib/") for path in changed):
+                it.run(INSTALL)
+            begin = BEGIN
         name = "/" + test.relative_to(root).as_posix()
         code = (
-            "import sys; sys.path.append('/tests'); import run_on_board as r;"
+            f"{begin}import sys; sys.path.append('/tests'); import run_on_board as r;"
             f" r.run('', {name!r}, {functions!r}, ('/lib', '.frozen'))"
         )
         it.run(code, say)

@@ -6,7 +6,6 @@ puts what stands behind the colon into `self.argument`.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,13 +13,13 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = Path(__file__).resolve().parent / "run_on_board.py"
-_IMPORTS_TCP = re.compile(r"^(?:from smolmp\.socket import .*\btcp\b|.*smolmp\.socket\.tcp)", re.M)
 
 
 class Target:
     name = ""  # as --target and the test's name in brackets spell it
     default = True  # part of a run that names no target
     board = False  # little memory, slow: functions marked "not on a board" are left out
+    remainder = False  # in a run that names no target: only what is marked "not from .mpy files"
     exclusive = False  # one file at a time (a board); else files run side by side
     background = False  # beside everything else, and reported last
     prepared = False  # made by --prepare's command, if that is given
@@ -36,13 +35,6 @@ class Target:
     def missing(self):
         """None when this machine has the target, else one line: what is missing, what to do."""
         return None
-
-    def takes(self, path):
-        """Can the target run anything of this file? TCP's .mpy files leave 31 KB of a Pico's heap
-        to a test."""
-        if not self.from_files:
-            return True
-        return path.parent.name != "tcp" and not _IMPORTS_TCP.search(path.read_text())
 
     def command(self, job):
         """The argument list that runs `job` (session.Job: root, file, relative, functions,
@@ -132,13 +124,13 @@ class Shim(Target):
 
 class Rp2(Target):
     """An RP2040, emulated (tools/rp2): MicroPython's own firmware for the Pico, smolmp as .mpy
-    files on its flash. armv6m code, 240 KB of heap, faults on unaligned accesses."""
+    files on its flash, from which its functions run (ports/rp2/inplace.py). armv6m code, 240 KB of
+    heap, faults on unaligned accesses."""
 
     name = "rp2"
     board = True
     background = True
     prepared = True
-    default = False  # smolmp's .mpy files leave too little of the heap to many a test: when named
     kind = "stock"
     firmware = "stock.uf2"
     frozen = ()  # what is in the firmware
@@ -166,10 +158,10 @@ class Rp2(Target):
 
 
 class Rp2Frozen(Rp2):
-    """The same with smolmp frozen into the firmware: more of the heap is left."""
+    """The same with smolmp frozen into the firmware: more of the heap is left. When no target is
+    named, it runs only what `rp2` has no room for: the processor's time is dear."""
 
     name = "rp2-frozen"
-    default = True
     kind = "frozen"
     firmware = "pico.uf2"
     frozen = ("smolmp", "ports/rp2")
@@ -182,7 +174,10 @@ TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen]
 def choose(specifications):
     """The Target objects for a list of `name` or `name:argument`; the default ones for []."""
     if not specifications:
-        return [cls() for cls in TARGETS if cls.default]
+        chosen = [cls() for cls in TARGETS if cls.default]
+        for target in chosen:
+            target.remainder = target.board and not target.from_files
+        return chosen
     chosen = []
     for text in specifications:
         name, _, argument = text.partition(":")

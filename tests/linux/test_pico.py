@@ -15,21 +15,20 @@ from transfer import MB
 from harness import targets
 
 HOST = "tests/linux/pico_host.py"
-FIRMWARE = {"rp2-frozen": targets.Rp2Frozen}
+KINDS = {target.name: target for target in (targets.Rp2, targets.Rp2Frozen)}
 
 
-@pytest.fixture(params=FIRMWARE)
+@pytest.fixture(params=KINDS)
 def pico(bare_wire, request):
     """The wire at whose end a Pico runs pico_host.py."""
-    target = FIRMWARE[request.param]()
+    target = KINDS[request.param]()
     why = target.missing()
     if why:
         pytest.skip(f"target {target.name} is missing: {why}")
     wire = bare_wire
     wire.tap()
     fd = wire.kernel.open_tap()
-    firmware = netlab.ROOT + "/build/rp2/" + target.firmware
-    argv = [target.program(), "tools/rp2/bridge.py", fd, "--firmware", firmware, "--main", HOST]
+    argv = [target.program(), "tools/rp2/bridge.py", fd, "--kind", target.kind, "--main", HOST]
     wire.board = wire.kernel.program(argv, wire.name + "-board.log", fds=(fd,))
     wire.programs.append(wire.board)
     os.close(fd)

@@ -1,7 +1,7 @@
 """How fast smolmp is on a Pico with a W5500, emulated: RP2040 at 125 MHz, SPI at 31.25 MHz, misses
 of the flash cache modelled. `make bench-rp2`.
 
-    bench.py [--firmware stock|frozen] [--only NAME,...] [--table FILE] [--json FILE]
+    bench.py [--rows NAME,...] [--only NAME,...] [--json FILE]
 
 The other end of the cable is smolmp, too, under CPython, and takes no time at all. Time is the
 emulated chip's, so every run gives the same figures.
@@ -13,6 +13,11 @@ emulated chip's, so every run gives the same figures.
     segment_us                two full segments arrive while the board sleeps: from the edge of INT
                               to the SEND of the ACK that covers both, halved. So it holds all that
                               a segment costs, its share of waking up and of the ACK included.
+
+There are four rows: "frozen", smolmp in the firmware, and "stock", MicroPython's own firmware and
+smolmp's .mpy files on the flash, from which their functions run (ports/rp2/inplace.py); each of
+them with what is hot copied to RAM ("frozen-hot", "stock-hot"; ports/rp2/hot.py). In the file, the
+figures of the first one stand in front, those of all under "rows".
 
 The table tells in whose code that time passes: the program counter is looked at each half
 microsecond. What the interpreter and the runtime do is put down to who called them last.
@@ -26,12 +31,12 @@ import statistics
 import struct
 from pathlib import Path
 
+import installed
 import pico as emulator
 from ethernet import Ethernet
 from peer import Peer
 
 from smolmp.socket import tcp
-from unit import compiled, sources
 
 HERE = Path(__file__).resolve().parent
 ROOT = emulator.ROOT
@@ -40,6 +45,7 @@ OURS = bytes.fromhex("020000000064")
 THEIRS = bytes.fromhex("020000000001")
 SAMPLE = 504  # ns, no multiple of a loop's length
 LONGEST = 2048  # octets of a function's code
+ROWS = ("frozen-hot", "frozen", "stock-hot", "stock")
 
 # Whose code: the first that fits. What fits none is "the rest of the walk".
 KINDS = (
@@ -54,21 +60,17 @@ KINDS = (
 
 
 class Bench:
-    """A board that serves tools/rp2/bench_board.py, and its peer."""
+    """A board that serves tools/rp2/bench_board.py, and its peer. kind: installed.KINDS."""
 
-    def __init__(self, firmware):
+    def __init__(self, kind, hot):
         files = {"main.py": (HERE / "bench_board.py").read_bytes()}
-        if firmware == "stock":
-            files.update(sources(ROOT / "smolmp", "smolmp"))
-            for name in ("__init__", "boards", "bus", "hot", "kernels", "w5500"):
-                path = f"ports/rp2/{name}.py"
-                files[f"lib/{path[:-3]}.mpy"] = compiled(ROOT / path, path, ("-O3",))
-        uf2 = emulator.STOCK if firmware == "stock" else emulator.FROZEN
-        self.pico = emulator.Pico(uf2, files, xip_miss=emulator.XIP_MISS)
+        if hot:
+            files["hot"] = b""
+        self.pico = installed.board(kind, files, xip_miss=emulator.XIP_MISS)
         self.port = Ethernet(self.pico)
         self.pico.boot()
         text = self.pico.wait_for(b"ready").decode()
-        self.hot = int(text.split("hot ")[1].split()[0])
+        self.hot = int(text.split("hot ")[1].split()[0]) if hot else 0
         self.free = int(self.pico.wait_for(b"\n").split()[-1])
         self.symbols = symbols(text)
         self.peer = Peer(self.port, "192.168.69.100/24", announce=False)
@@ -318,43 +320,53 @@ def echo_request(n, size=64):
     return THEIRS + OURS + b"\x08\x00" + header + data
 
 
-def main():
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--firmware", choices=("stock", "frozen"), default="frozen")
-    p.add_argument("--only", default="receive,send,echo,ping,segment")
-    p.add_argument("--functions", type=int, default=0, help="print so many lines of them")
-    p.add_argument("--json", default=str(ROOT / "build" / "bench-rp2.json"))
-    a = p.parse_args()
-    only = a.only.split(",")
-    bench = Bench(a.firmware)
-    found = {"firmware": a.firmware, "heap_free": bench.free, "hot_octets": bench.hot}
+MEASURES = (
+    ("receive", "receive_mbit", 2, "Mbit/s", ">= 8"),
+    ("send", "send_mbit", 2, "Mbit/s", ">= 7"),
+    ("echo", "tcp_echo", 0, "trips/s", "> 500"),
+    ("ping", "ping_us", 0, "us", "< 1000"),
+    ("segment", "segment_us", 0, "us", "< 1200"),
+)
+
+
+def row(name, only, lines):
+    """{key: figure} of the row `name`, printed as they come."""
+    kind, _, hot = name.partition("-")
+    bench = Bench(kind, hot)
+    found = {"firmware": kind, "heap_free": bench.free, "hot_octets": bench.hot}
     print(
-        f"RP2040 at 125 MHz, SPI at 31.25 MHz, firmware {a.firmware}, {bench.hot} octets of code"
+        f"RP2040 at 125 MHz, SPI at 31.25 MHz, firmware {kind}, {bench.hot} octets of code"
         f" copied to RAM, {bench.free} octets of heap free"
     )
-    for name, measure, key, digits, unit, bar in (
-        ("receive", bench.receive, "receive_mbit", 2, "Mbit/s", ">= 8"),
-        ("send", bench.send, "send_mbit", 2, "Mbit/s", ">= 7"),
-        ("echo", bench.echo, "tcp_echo", 0, "trips/s", "> 500"),
-        ("ping", bench.ping, "ping_us", 0, "us", "< 1000"),
-        ("segment", bench.segment, "segment_us", 0, "us", "< 1200"),
-    ):
-        if name not in only:
+    for measure, key, digits, unit, bar in MEASURES:
+        if measure not in only:
             continue
-        value = measure()
+        value = getattr(bench, measure)()
         table = functions = None
-        if name == "segment":
+        if measure == "segment":
             value, (table, functions) = value
         found[key] = round(value, digits) if digits else round(value)
         print(f"{key:14} {found[key]:8} {unit:8} bar {bar}", flush=True)
         if table:
             found["segment_table"] = table
-            for kind, us in table.items():
-                print(f"    {us:7.1f} us  {kind}")
-            for function, us in list(functions.items())[: a.functions]:
+            for what, us in table.items():
+                print(f"    {us:7.1f} us  {what}")
+            for function, us in list(functions.items())[:lines]:
                 print(f"        {us:7.1f} us  {function}")
+    return found
+
+
+def main():
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--rows", default=",".join(ROWS))
+    p.add_argument("--only", default="receive,send,echo,ping,segment")
+    p.add_argument("--functions", type=int, default=0, help="print so many lines of them")
+    p.add_argument("--json", default=str(ROOT / "build" / "bench-rp2.json"))
+    a = p.parse_args()
+    rows = {name: row(name, a.only.split(","), a.functions) for name in a.rows.split(",")}
+    found = {**next(iter(rows.values())), "rows": rows}
     Path(a.json).parent.mkdir(parents=True, exist_ok=True)
     Path(a.json).write_text(json.dumps(found, indent=1) + "\n")
 

@@ -2,15 +2,17 @@
 
 The first octet of a connection says what it is for: R, what comes is read and dropped; S, as much
 is sent as goes; E, what comes goes back. 8 KiB buffers. Answering pings is the stack's business.
+A file /hot: what is hot is copied to RAM (ports/rp2/hot.py).
 """
 
 import gc
+import os
 import sys
 from time import ticks_ms
 
 import machine
 
-from ports.rp2 import boards, hot
+from ports.rp2 import boards
 from smolmp.iface import Interface
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
@@ -79,7 +81,10 @@ def serve():
 
 socket.listen(5001)
 gc.collect()
-print("hot", hot.warm())
+if "hot" in os.listdir("/"):
+    from ports.rp2 import hot
+
+    print("hot", hot.warm())
 functions()
 gc.collect()
 print("ready", gc.mem_free())

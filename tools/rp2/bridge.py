@@ -1,10 +1,10 @@
 """An emulated Pico with a W5500 whose cable ends in a TAP: Linux talks to it.
 
-    bridge.py FD|DEVICE [--firmware UF2] [--put NAME=FILE]... [--main FILE] [--loss PERCENT]
+    bridge.py FD|DEVICE [--kind stock|frozen] [--put NAME=FILE]... [--main FILE] [--loss PERCENT]
               [--seed N] [--faults SECONDS] [--seconds N]
 
 FD|DEVICE   an inherited descriptor of a TAP, or its name
---firmware  what the board runs                                    (build/rp2/stock.uf2)
+--kind      how smolmp is on it: see installed.py                                  (stock)
 --put       a file (compiled, if NAME ends in .mpy) or a folder of sources for its flash
 --main      its main.py
 --loss      of the frames that come and of those that go, so many in a hundred are lost
@@ -28,6 +28,7 @@ import struct
 import sys
 import time
 
+import installed
 import pico as emulator
 from ethernet import Ethernet
 
@@ -128,7 +129,7 @@ def say(text):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("tap")
-    p.add_argument("--firmware", default=emulator.STOCK)
+    p.add_argument("--kind", choices=installed.KINDS, default="stock")
     p.add_argument("--put", action="append", default=[])
     p.add_argument("--main")
     p.add_argument("--loss", type=float, default=0)
@@ -136,8 +137,8 @@ def main():
     p.add_argument("--faults", type=float, default=0)
     p.add_argument("--seconds", type=float)
     a = p.parse_args()
-    board = emulator.Pico(
-        a.firmware, files(a.put, a.main), output=lambda data: say(data.decode(errors="replace"))
+    board = installed.board(
+        a.kind, files(a.put, a.main), output=lambda data: say(data.decode(errors="replace"))
     )
     port = Ethernet(board)
     port.lossy(a.loss, a.seed)

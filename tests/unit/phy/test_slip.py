@@ -184,6 +184,7 @@ def test_refuses_what_cannot_be():
         raise AssertionError("taken")
 
 
+# not from .mpy files: two lines at a time, and what was heard
 def test_as_the_slow_one_does_on_noise():
     random = Random(7)
     alphabet = bytes([END, END, ESC, ESC_END, ESC_ESC, 1, 2, 3])

@@ -367,6 +367,7 @@ def test_reduction_after_a_loss_is_told_by_cwr():
     assert not [g for g in new[1:] if "C" in g.flags]
 
 
+# not from .mpy files: its buffers take too much memory
 def test_cubic_and_abe():
     """0.69 by CUBIC; RFC 8511: 0.84, and 0.81 by Reno."""
     for name, abe, least, most in (
@@ -388,6 +389,7 @@ def test_cubic_and_abe():
         assert "C" in p.drain()[-1].flags, name
 
 
+# not from .mpy files: its buffers take too much memory
 def test_numbers_wrap():
     for iss in (0x7FFFFFF0, 0xFFFFFFF0, 0x3FFFFFF0):
         p = Peer(iss=iss)

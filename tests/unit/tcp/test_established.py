@@ -451,6 +451,7 @@ def test_ring_of_the_sender_wraps():
     p.expect("PA", 7, 1, b"0123456")
 
 
+# not from .mpy files: its buffers take too much memory
 def test_timestamps_lower_the_payload():
     for mss, expected in ((1460, 1448), (1000, 988), (9000, 1448), (48, 36), (1, 36)):
         p = Peer()

@@ -301,6 +301,7 @@ def test_stories():
     assert lane > rounds(100), lane
 
 
+# not from .mpy files: two worlds at a time
 def test_stories_with_timestamps():
     lane = 0
     for seed in range(rounds(12)):
@@ -370,6 +371,7 @@ def test_a_lone_socket_has_the_whole_budget():
     assert [len(x.payload) for x in p.drain()] == [100] * 4
 
 
+# not from .mpy files: two worlds at a time
 def test_two_sockets_take_turns():
     """Neither starves, whoever was marked first: sixteen segments each, then it is the other's."""
     for first in (0, 1):

@@ -67,6 +67,7 @@ def test_pool_used_up_and_given_back():
     assert b.state == "ESTABLISHED"
 
 
+# not from .mpy files: its buffers take too much memory
 def test_pool_of_the_programs_own_sockets():
     """What a SYN+ACK promises fits each of them."""
     p = Peer()
@@ -279,6 +280,7 @@ def test_close_of_timestamped_half_open_ones():
     p.expect("RA", 1, 1)
 
 
+# not from .mpy files: its buffers take too much memory
 def test_listen_errors():
     p, listener = listening()
     raises(EINVAL, tcp.Listener().listen, 0)

@@ -139,6 +139,7 @@ def test_old_routers_tell_no_mtu():
     p.nothing()
 
 
+# not from .mpy files: its buffers take too much memory
 def test_the_length_quoted_counts_only_when_it_can_be_true():
     # 0 and 60000 are rewritten, or in the wrong byte order; 68 octets pass everywhere.
     for total in (1300, 1500, 1501, 0, 60000, 68):

@@ -17,6 +17,7 @@ def test_two_segments_swapped():
     assert s.recv(10) == b"abcdef" and s in p.changed
 
 
+# not from .mpy files: its buffers take too much memory
 def test_every_order_of_four():
     for a in range(4):
         for b in range(4):
@@ -191,6 +192,7 @@ def test_four_blocks_fit():
     assert out[-1].blocks == ((60, 61), (50, 51), (40, 41), (30, 31))
 
 
+# not from .mpy files: its buffers take too much memory
 def test_blocks_over_every_edge_of_the_number_space():
     for isn in (0x7FFFFFF8, 0x7FFFFFFF, 0xFFFFFFF8, 0xFFFFFFFF, 0):
         p = Peer(isn=isn)

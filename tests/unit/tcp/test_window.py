@@ -189,6 +189,7 @@ def test_scaled_window():
     assert g.ack == 19 and g.ack + (g.window << 4) <= 2 + (1 << 19)
 
 
+# not from .mpy files: its buffers take too much memory
 def test_far_edge_of_a_scaled_window():
     """Only what was announced is acceptable, rounded down to the field's grain."""
     p = Peer()
