@@ -33,10 +33,12 @@ WHAT = {
     "smolmp.iface.interface": ("Interface.poll", "Interface.poll_delay", "Interface.send")
     + ("Interface._tick",),
     "smolmp.iface.ipv4": ("emit", "next_hop", "ingress", "classify"),
-    "smolmp.iface.walk": ("begin", "egress", "ingress"),
+    "smolmp.iface.walk": ("answer", "begin", "egress", "ingress", "settle"),
     "smolmp.socket.set": (
+        "lone_bit",
         "next_bit",
         "next_turn",
+        "take_lone",
         "set_bit",
         "clear_bit",
         "SocketSet.take_changed",
@@ -44,7 +46,7 @@ WHAT = {
     + ("SocketSet.mark", "SocketSet.changed", "SocketSet.deadline", "SocketSet.run_timers"),
     "smolmp.socket.tcp.acknowledge": ("acknowledged", "follow"),
     "smolmp.socket.tcp.burst": ("burst", "follow", "fixed_sum"),
-    "smolmp.socket.tcp.express": ("lane", "finish", "wind_up", "Express.finish"),
+    "smolmp.socket.tcp.express": ("lane", "finish", "wind_up"),
     "smolmp.socket.tcp.kernels": ("announce", "emit"),
     "smolmp.socket.tcp.receive": ("owe", "schedule_ack"),
     "smolmp.socket.tcp.socket": ("Socket.recv_into", "Socket.send", "Socket.can_recv")

@@ -152,6 +152,23 @@ def _writer(device, fd, buf, start, slow):
     return send
 
 
+def _waiter(device, wanted, slow):
+    """wait of a device that waits by ffi: `wanted` is its struct pollfd; what is not just to sleep
+    until a frame comes does `slow`"""
+
+    @micropython.native
+    def wait(ms=None, spin=0, wanted=wanted, slow=slow, poll=c_poll):
+        if ms is None:
+            ms = -1
+        if spin or ms > _FOREVER:
+            return slow(ms, spin)
+        if poll(wanted, 1, ms) > 0:
+            return wanted[_REVENTS] == _POLLIN or slow(0, 0)
+        return False
+
+    return wait
+
+
 @micropython.viper
 def _copy(target: ptr8, source: ptr8, at: int, n: int):
     """target[0:n] = source[at:at+n]; this port's processors load words from any address"""
@@ -225,6 +242,8 @@ class Descriptor(Device):
             pass
         self._wanted = bytearray(struct.pack("ihh", self._fd, _POLLIN, 0))  # a struct pollfd
         self.recv = self._receiver()  # type: ignore[method-assign]
+        if ffi and self._batch is None:
+            self.wait = _waiter(self, self._wanted, self.wait)  # type: ignore[method-assign]
 
     def _ask(self, medium):
         name = None
@@ -363,7 +382,7 @@ class Descriptor(Device):
         some 25 us late.  Raises ENODEV when the device was removed."""
         if self._at < self._end:
             return True
-        if ms is None:
+        if ms is None or ms < 0:
             ms = -1
         elif ms > _FOREVER:
             ms = _FOREVER

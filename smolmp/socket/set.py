@@ -107,6 +107,50 @@ def take_bit(bits: ptr32, start: int, end: int) -> int:
 
 
 @micropython.viper
+def lone_bit(bits: ptr32, words: int) -> int:
+    """The only set bit; -1 there is none, -2 there are several."""
+    found = -1
+    i = 0
+    while i < words:
+        word = bits[i]
+        if word != 0:
+            if found >= 0 or word & (word - 1) != 0:
+                return -2
+            found = i << 5
+            while word & 1 == 0:
+                word >>= 1
+                found += 1
+        i += 1
+    return found
+
+
+@micropython.viper
+def take_lone(bits: ptr32, hidden: ptr32, words: int) -> int:
+    """What is hidden is cleared; then as lone_bit, and the lone bit is cleared, too."""
+    found = -1
+    several = 0
+    i = 0
+    while i < words:
+        word = bits[i]
+        if word != 0:
+            word &= hidden[i] ^ -1
+            bits[i] = word
+            if word != 0:
+                if found >= 0 or word & (word - 1) != 0:
+                    several = 1
+                found = i << 5
+                while word & 1 == 0:
+                    word >>= 1
+                    found += 1
+        i += 1
+    if several:
+        return -2
+    if found >= 0:
+        bits[found >> 5] = 0
+    return found
+
+
+@micropython.viper
 def move_bits(to: ptr32, bits: ptr32, words: int):
     """Set in `to` what is set in `bits`, and clear it there."""
     i = 0
@@ -157,7 +201,7 @@ class SocketSet:
         self.marks = array("I")
         self.blocked = array("I")
         self.changes = array("I")
-        self._hidden = None  # once there is a listener: slots not to be reported
+        self._hidden = array("I")  # slots not to be reported: hide()
         self._generations = array("i")
         self._report = []  # what poll returns
         self._seed = seed
@@ -187,8 +231,7 @@ class SocketSet:
         self.marks.extend(array("I", more))
         self.blocked.extend(array("I", more))
         self.changes.extend(array("I", more))
-        if self._hidden is not None:
-            self._hidden.extend(array("I", more))
+        self._hidden.extend(array("I", more))
         self._generations.extend(array("i", bytes(4 * extra)))
         self.deadlines.grow(slots)
         self.objects.extend([None] * extra)
@@ -308,14 +351,11 @@ class SocketSet:
         bits[i] = bits[i] | (1 << (slot & 31))
 
     def hide(self, slot: int):
-        """Report `slot` no more, whatever happens to it, until show(slot). Allocates once."""
-        if self._hidden is None:
-            self._hidden = array("I", bytes(4 * self.words))
+        """Report `slot` no more, whatever happens to it, until show(slot)."""
         set_bit(self._hidden, slot)
 
     def show(self, slot: int):
-        if self._hidden is not None:
-            clear_bit(self._hidden, slot)
+        clear_bit(self._hidden, slot)
 
     def deadline(self, slot: int, t: int):
         """`slot`'s earliest timer is due at `t` (ms mod 2**30; -1: it has none)."""
@@ -378,8 +418,7 @@ class SocketSet:
         return count_bits(self.marks, self.words)
 
     def has_changes(self) -> bool:
-        if self._hidden is not None:
-            drop_bits(self.changes, self._hidden, self.words)
+        drop_bits(self.changes, self._hidden, self.words)
         return next_bit(self.changes, 0, self.slots) >= 0
 
     @micropython.native
@@ -389,11 +428,13 @@ class SocketSet:
         if report:
             del report[_ALL]
         changes = self.changes
-        if self._hidden is not None:
-            drop_bits(changes, self._hidden, self.words)
-        slots = self.slots
-        slot = take_bit(changes, 0, slots)
-        while slot >= 0:
+        slot = take_lone(changes, self._hidden, self.words)
+        if slot >= 0:
             report.append(self.objects[slot])
-            slot = take_bit(changes, slot + 1, slots)
+        elif slot != -1:
+            slots = self.slots
+            slot = take_bit(changes, 0, slots)
+            while slot >= 0:
+                report.append(self.objects[slot])
+                slot = take_bit(changes, slot + 1, slots)
         return report

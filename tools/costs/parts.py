@@ -14,7 +14,7 @@ from time import ticks_diff, ticks_us
 
 from micropython import heap_lock, heap_unlock
 
-from ports.unix.programs import services
+from ports.unix.programs import command, services
 from smolmp.iface.ipv4 import classify, emit, next_hop
 from smolmp.socket import tcp, udp
 from smolmp.socket.demux import find
@@ -100,42 +100,47 @@ def parts_of(names, group, trip, trips=TRIPS):
 
 
 def program(server):
-    """One turn of command.loop() after which nothing waits; and the same in parts."""
+    """What command.loop() does from one sleep to the next; and the same in parts."""
     iface = server.iface
     sockets = server.sockets
     wire = server.wire
 
-    def turns(n):
+    @micropython.native
+    def ticks(server=server):
+        return server.now
+
+    kit = (server, iface.poll, iface.poll_egress, iface.poll_delay, ticks, sockets, command.turn)
+
+    def turns(n):  # of few captured names: see docs/performance.md
+        server, poll, egress, delay, ticks, sockets, turn = kit
+        wire = server.wire
         for i in range(n):
             if i & 15 == 0:
                 server.tick()
-            now = server.now
             wire.waiting = 1
-            changed = iface.poll(now, sockets)
-            if changed:
-                for socket in changed:
-                    socket.service()
-                iface.poll_egress(now, sockets)
-            iface.poll_delay(now, sockets)
+            turn(poll, egress, ticks, sockets, 1, 1, False)
+            turn(poll, egress, ticks, sockets, 64, 1, False)
+            delay(ticks(), sockets)
 
     def trip(parts):
         now = server.now
         wire.waiting = 1
         parts.start()
-        changed = iface.poll(now, sockets)
+        changed = iface.poll(now, sockets, 1)
         parts.mark(0)
         for socket in changed:
             socket.service()
         parts.mark(1)
         iface.poll_egress(now, sockets)
         parts.mark(2)
+        iface.poll(now, sockets)
         iface.poll_delay(now, sockets)
         parts.mark(3)
 
     return turns, trip
 
 
-PARTS = ("poll", "the program", "poll_egress", "poll_delay")
+PARTS = ("poll: one frame", "the program", "poll_egress", "until the next sleep")
 
 
 def tcp_echo():

@@ -237,17 +237,37 @@ def interface(device, address, options, **more):
 
 
 @micropython.native
-def look(poll, ticks, sockets, budget, times):
-    """poll() up to `times` times, until sockets changed; those that did.
+def turn(poll, egress, ticks, sockets, budget, times, lock, hold=heap_lock, release=heap_unlock):
+    """Poll up to `times` times, until sockets changed, let their services run and send what they
+    said. True: sockets changed.
 
     After a poll that found nothing the next frame most likely comes alone: the program shall have
-    it before anybody looks for a second one.
+    it before anybody looks for a second one. What is said goes out without looking for frames.
     """
-    changed = poll(ticks(), sockets, budget)
-    while not changed and times > 1:
-        changed = poll(ticks(), sockets, 1)
-        times -= 1
-    return changed
+    now = ticks()
+    if lock:
+        hold()
+    try:
+        changed = poll(now, sockets, budget)
+        while not changed and times > 1:
+            now = ticks()
+            changed = poll(now, sockets, 1)
+            times -= 1
+    finally:
+        if lock:
+            release()
+    if not changed:
+        return False
+    for socket in changed:
+        socket.service()
+    if lock:
+        hold()
+    try:
+        egress(now, sockets)
+    finally:
+        if lock:
+            release()
+    return True
 
 
 def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
@@ -256,9 +276,13 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     longest: ms after which `until` is asked at the latest, or a function that tells. spin: us to
     poll again and again before going to sleep, since a frame came or something woke us.
 
+    Where one frame came since the last sleep, the one that ends the next sleep most likely comes
+    alone, too: it is answered before anybody looks for another.
+
     A poll allocates nothing, and the heap is locked to tell MicroPython so: it then takes the
     frames of large functions from the C stack, whereas finding room for them in a heap with
-    much on it was measured to cost ten times what all the rest does."""
+    much on it was measured to cost ten times what all the rest does. For one frame that is
+    not worth it."""
     lock = not getattr(device, "allocates", False)
     ticks = time.ticks_ms
     poll = iface.poll
@@ -270,24 +294,12 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     frames = counters[0]
     times = _LOOKS if spin else 1  # to poll is the cheapest way to look
     since = clock()
+    first = budget
     while until is None or not until():
-        if lock:
-            heap_lock()
-        try:
-            changed = look(poll, ticks, sockets, budget, times)
-        finally:
-            if lock:
-                heap_unlock()
-        if changed:
-            for socket in changed:
-                socket.service()
-            if lock:  # what they said goes out now, without looking for frames before
-                heap_lock()
-            try:
-                egress(ticks(), sockets)
-            finally:
-                if lock:
-                    heap_unlock()
+        if turn(poll, egress, ticks, sockets, first, times, lock and first > 1):
+            first = budget
+            if not spin:
+                continue
         if spin:
             if counters[0] != frames:
                 frames = counters[0]
@@ -295,12 +307,17 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
                 continue
             if time.ticks_diff(clock(), since) < spin:
                 continue
+        first = budget
         ms = delay(ticks(), sockets)
         if longest is not None:
             most = longest if isinstance(longest, int) else longest()
             if ms is None or ms > most:
                 ms = most
         if ms != 0:
+            if not spin:
+                if counters[0] - frames <= 1:
+                    first = 1
+                frames = counters[0]
             wait(ms)
             if spin:
                 since = clock()

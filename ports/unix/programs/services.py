@@ -137,6 +137,8 @@ class Echo(Service):
             if turn:
                 turn(n)
             send(buffer, 0, n)
+            if n < room:  # that was all
+                return True
         if n == 0:
             self.socket.close()
         return n is None

@@ -257,6 +257,31 @@ def wind_up(words: ptr32, counters: ptr32, taken: int) -> int:
     return n
 
 
+@micropython.native
+def finish(iface, kit, words, taken, flags, count=wind_up, settle=settle, owe=owe, set=set_bit):
+    """What the `taken` segments of the batch ask for, once."""
+    socket, block, ring, known, second, board, changes, marks, slot = kit
+    now = iface.now
+    n = count(words, iface.counters, taken)
+    if n:
+        what = settle(block, board, n, now, socket.rto_min)
+        if what:
+            iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
+            follow(socket, iface, n, what)
+        elif not flags & _TEXT:
+            set(changes, slot)
+    if flags & _GREW:
+        set(marks, slot)
+    if flags & _TEXT:
+        set(changes, slot)
+        code = owe(block, now, socket.ack_delay)
+        if code:
+            if code < 0:
+                schedule_ack(socket, iface)
+            else:
+                socket.sockets.deadline(slot, block[_T_SET])
+
+
 class Express:
     """The lane of one SocketSet: the connection it is set for, and what the batch did.
 
@@ -270,7 +295,6 @@ class Express:
         self.kit: list = [None] * 9
         self.taken = 0
         self.drain = _drain_of(self)
-        self.finish = finish
 
     def arm(self, iface, socket):
         """The segment in iface.rx, for `socket`, went the long way: the next ones may be alike."""
@@ -309,7 +333,9 @@ class Express:
 def _drain_of(express):
     # What it works with are defaults: a closure of more than 5 would be called by way of the heap.
     @micropython.native
-    def drain(iface, budget, express=express, kit=express.kit, words=express.words, take=lane):
+    def drain(
+        iface, budget, express=express, kit=express.kit, words=express.words, take=lane, end=finish
+    ):
         """Receive until nothing waits, `budget` frames are taken, or one is for the long way.
 
         Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
@@ -317,8 +343,8 @@ def _drain_of(express):
         socket, block, ring, known, second, board, changes, marks, slot = kit
         inward = iface.inward
         rx, rec, mac, counters, recv, view, ether, size = inward
-        express.taken = 0
         if inward is not known or iface.seconds != second:
+            express.taken = 0
             express.forget(socket)
             return recv(view)
         now = iface.now
@@ -335,33 +361,9 @@ def _drain_of(express):
             flags |= code
             taken += 1
             n = 0
+        express.taken = taken
         if taken:
-            express.taken = taken
-            express.finish(express, iface, socket, flags)
+            end(iface, kit, words, taken, flags)
         return n
 
     return drain
-
-
-@micropython.native
-def finish(express, iface, socket, flags, count=wind_up, settle=settle, owe=owe, set=set_bit):
-    """What the segments of the batch ask for, once."""
-    n = count(express.words, iface.counters, express.taken)
-    socket, block, ring, known, second, board, changes, marks, slot = express.kit
-    if n:
-        what = settle(block, board, n, iface.now, socket.rto_min)
-        if what:
-            iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
-            follow(socket, iface, n, what)
-        elif not flags & _TEXT:
-            set(changes, slot)
-    if flags & _GREW:
-        set(marks, slot)
-    if flags & _TEXT:
-        set(changes, slot)
-        code = owe(block, iface.now, socket.ack_delay)
-        if code:
-            if code < 0:
-                schedule_ack(socket, iface)
-            else:
-                socket.sockets.deadline(slot, block[_T_SET])

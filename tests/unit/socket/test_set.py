@@ -5,7 +5,7 @@ from array import array
 from support import locked
 
 from smolmp.socket import demux
-from smolmp.socket.set import SocketSet
+from smolmp.socket.set import SocketSet, lone_bit, next_bit, set_bit, take_lone
 
 UDP = 17
 TCP = 6
@@ -475,3 +475,25 @@ def test_hidden_follows_the_set():
     other = sockets.add(Fake())
     sockets.changed(1)
     assert other.slot == 1 and sockets.take_changed() == [other]
+
+
+def test_the_lone_bit():
+    bits = array("I", [0, 0, 0])
+    none = array("I", [0, 0, 0])
+    assert lone_bit(bits, 3) == take_lone(bits, none, 3) == -1
+    for slot in (0, 1, 30, 31, 32, 63, 64, 95):
+        set_bit(bits, slot)
+        assert lone_bit(bits, 3) == slot
+        assert take_lone(bits, none, 3) == slot and not any(bits)
+        for other in (0, 31, 33, 94):
+            if other == slot:
+                continue
+            hidden = array("I", [0, 0, 0])
+            set_bit(bits, slot)
+            set_bit(bits, other)
+            assert lone_bit(bits, 3) == take_lone(bits, hidden, 3) == -2
+            assert next_bit(bits, 0, 96) == min(slot, other)
+            set_bit(hidden, other)
+            assert take_lone(bits, hidden, 3) == slot and not any(bits)
+            set_bit(bits, other)
+            assert take_lone(bits, hidden, 3) == -1 and not any(bits)

@@ -36,13 +36,15 @@ def taken(peer):
     """Let the lane tell how many segments it took."""
     counts = []
     lane = peer.sockets.express
-    finish = lane.finish
+    drain = lane.drain
 
-    def counting(lane, iface, socket, flags):
-        counts.append(lane.taken)
-        finish(lane, iface, socket, flags)
+    def counting(iface, budget):
+        n = drain(iface, budget)
+        if lane.taken:
+            counts.append(lane.taken)
+        return n
 
-    lane.finish = counting
+    lane.drain = counting
     return counts
 
 
