@@ -47,3 +47,13 @@ SACK_PERMITTED = const(4)
 SACK = const(8)
 TIMESTAMPS = const(16)
 USER_TIMEOUT = const(32)
+
+# Messages of DHCPv4 (RFC 2132 9.6).
+DHCPDISCOVER = const(1)
+DHCPOFFER = const(2)
+DHCPREQUEST = const(3)
+DHCPDECLINE = const(4)
+DHCPACK = const(5)
+DHCPNAK = const(6)
+DHCPRELEASE = const(7)
+DHCPINFORM = const(8)
