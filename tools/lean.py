@@ -12,9 +12,24 @@ CONST = re.compile(r"^from micropython import const$", re.MULTILINE)
 DECORATORS = re.compile(r"^import micropython$", re.MULTILINE)
 USED = re.compile(r"^(?!\s*(@|import )micropython).*\bmicropython\b(?! import)", re.MULTILINE)
 
+# Kernels ask whether a word has 64 bits, as it has on no board: `wide`, and `one`, of which it is
+# made. The compiler leaves out what stands below `if False`.
+WIDE = (
+    (re.compile(r"^( +)one = 1$(?=\n +wide = )", re.MULTILINE), r"\1pass"),
+    (re.compile(r"^( +)wide = int\(one << 31 > 0\)$", re.MULTILINE), r"\1pass"),
+    (re.compile(r"\bif wide:"), "if False:"),
+    (re.compile(r" and not wide\b"), ""),
+)
+WIDE_ARCHITECTURES = ("x64",)
+
 
 def prepared(name, text, architecture):
     """The text of the source file `name` ("smolmp/wire/udp.py") to compile for `architecture`,
     one of mpy-cross's."""
     text = CONST.sub("", text)
-    return text if USED.search(text) else DECORATORS.sub("", text)
+    if not USED.search(text):
+        text = DECORATORS.sub("", text)
+    if architecture not in WIDE_ARCHITECTURES:
+        for pattern, instead in WIDE:
+            text = pattern.sub(instead, text)
+    return text

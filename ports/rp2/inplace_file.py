@@ -118,10 +118,10 @@ class _Pages:
     def add(self, code):
         size = len(code)
         whole = 4 + (size + 3 & ~3)
-        if 4 * _HEADER + whole > _BLOCK - 64:
+        if 4 * _HEADER + whole > _BLOCK - 4:
             return  # larger than a page: stays in the heap
-        if self.used + whole > self.room:
-            self.flush()
+        while self.used + whole > self.room:
+            self.flush()  # after a page with more pointers in front comes one with a single one
         at = self.used
         self.page[at : at + 4] = size.to_bytes(4, "little")
         self.page[at + 4 : at + 4 + size] = code

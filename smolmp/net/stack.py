@@ -15,7 +15,7 @@ from micropython import const
 from smolmp.iface import Interface
 from smolmp.net import names
 from smolmp.net.socket import socket
-from smolmp.socket import raw, tcp, udp
+from smolmp.socket import tcp, udp
 from smolmp.socket.set import SocketSet
 from smolmp.wire.address import format_mac
 
@@ -339,6 +339,8 @@ class Net:
 
     def take_raw(self, protocol: int):
         """A raw.Socket for IPv4 packets of `protocol`, 0: of all."""
+        from smolmp.socket import raw
+
         return self.sockets.add(raw.Socket(4, protocol or None))
 
     def count_streams(self):

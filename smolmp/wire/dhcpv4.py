@@ -12,14 +12,8 @@ from micropython import const
 
 from smolmp.wire.address import format_address, format_cidr, is_loopback, is_unicast, network
 
-DISCOVER = const(1)
-OFFER = const(2)
-REQUEST = const(3)
-DECLINE = const(4)
-ACK = const(5)
-NAK = const(6)
-RELEASE = const(7)
-INFORM = const(8)
+_DHCPDISCOVER = const(1)
+_DHCPINFORM = const(8)
 
 _OVERLOAD = const(52)
 _MESSAGE_TYPE = const(53)
@@ -84,7 +78,7 @@ def option(message: bytes, code: int):
 
 
 def check(message: bytes) -> int:
-    """The type of a message (OFFER ...), or a result code as other parsers give it."""
+    """The type of a message (DHCPOFFER ...), or a result code as other parsers give it."""
     if len(message) < _FIELD:
         return _TRUNCATED
     if message[236:240] != _COOKIE:
@@ -103,7 +97,7 @@ def check(message: bytes) -> int:
     kind = option(message, _MESSAGE_TYPE)
     if kind is None:
         return _UNSUPPORTED
-    if len(kind) != 1 or not DISCOVER <= kind[0] <= INFORM:
+    if len(kind) != 1 or not _DHCPDISCOVER <= kind[0] <= _DHCPINFORM:
         return _MALFORMED
     return kind[0]
 

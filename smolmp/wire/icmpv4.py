@@ -9,24 +9,6 @@ from micropython import const
 
 from .checksum import checksum
 
-ECHO_REPLY = const(0)
-UNREACHABLE = const(3)
-REDIRECT = const(5)
-ECHO_REQUEST = const(8)
-ROUTER_ADVERT = const(9)
-ROUTER_SOLICIT = const(10)
-TIME_EXCEEDED = const(11)
-PARAM_PROBLEM = const(12)
-TIMESTAMP = const(13)
-TIMESTAMP_REPLY = const(14)
-
-# Codes of UNREACHABLE that a host sends or heeds.
-NET_UNREACHABLE = const(0)
-HOST_UNREACHABLE = const(1)
-PROTO_UNREACHABLE = const(2)
-PORT_UNREACHABLE = const(3)
-FRAG_REQUIRED = const(4)
-
 _FAMILY = const(0)
 _PROTO = const(1)
 _LPORT = const(2)

@@ -9,12 +9,6 @@
 import micropython
 from micropython import const
 
-ICMP = const(1)
-TCP = const(6)
-UDP = const(17)
-DONT_FRAGMENT = const(0x4000)
-MORE_FRAGMENTS = const(0x2000)
-
 _FAMILY = const(0)
 _PROTO = const(1)
 _LPORT = const(2)

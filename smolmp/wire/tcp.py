@@ -5,29 +5,13 @@
     16 checksum      18 urgent pointer     20 options ...
 
 Flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128.
+Bits of _OPTIONS: MSS 1, scale 2, SACK permitted 4, SACK 8, timestamps 16, user timeout 32.
 """
 
 import micropython
 from micropython import const
 
 from .checksum import checksum, pseudo
-
-FIN = const(1)
-SYN = const(2)
-RST = const(4)
-PSH = const(8)
-ACK = const(16)
-URG = const(32)
-ECE = const(64)
-CWR = const(128)
-
-# Bits of _OPTIONS
-MSS = const(1)
-SCALE = const(2)
-SACK_PERMITTED = const(4)
-SACK = const(8)
-TIMESTAMPS = const(16)
-USER_TIMEOUT = const(32)
 
 _FAMILY = const(0)
 _LPORT = const(2)

@@ -5,8 +5,7 @@ from errno import EINVAL, ENOMEM, ENOTCONN, ETIMEDOUT
 
 from micropython import const
 
-from smolmp.socket.dhcpv4.binding import Binding
-from smolmp.socket.dhcpv4.lease import Lease
+from smolmp.socket.dhcpv4.lease import Binding, Lease
 from smolmp.socket.dhcpv4.probe import Probe
 from smolmp.socket.endpoint import clear_address
 from smolmp.socket.lane import TX_PAYLOAD, Lane, after
@@ -40,6 +39,15 @@ _REBINDING = const(8)
 _INFORMING = const(9)
 _INFORMED = const(10)
 _RELEASING = const(11)
+
+_DHCPDISCOVER = const(1)
+_DHCPOFFER = const(2)
+_DHCPREQUEST = const(3)
+_DHCPDECLINE = const(4)
+_DHCPACK = const(5)
+_DHCPNAK = const(6)
+_DHCPRELEASE = const(7)
+_DHCPINFORM = const(8)
 
 _FAMILY = const(0)
 _PROTO = const(1)
@@ -158,7 +166,7 @@ class Socket(Lane):
         else:
             self._address = address
             self._server = None
-            self._ask(_REBOOTING, wire.REQUEST)
+            self._ask(_REBOOTING, _DHCPREQUEST)
 
     def inform(self, iface):
         """Keep the interface's own address and ask for everything else (RFC 2131 3.4)."""
@@ -168,12 +176,12 @@ class Socket(Lane):
             raise OSError(EINVAL)
         self._begin()
         self._address = parse_address(iface.ipv4_addr)
-        self._ask(_INFORMING, wire.INFORM)
+        self._ask(_INFORMING, _DHCPINFORM)
 
     def release(self):
         """Give the lease back and stop; the interface's address goes when that is on its way."""
         if self._state in (_BOUND, _RENEWING, _REBINDING) and self._server:
-            self._ask(_RELEASING, wire.RELEASE)
+            self._ask(_RELEASING, _DHCPRELEASE)
         else:
             self.stop()
 
@@ -254,11 +262,11 @@ class Socket(Lane):
         ciaddr = self._address if ours else None
         at = wire.begin(tx, TX_PAYLOAD, kind, self._xid, secs, flag, ciaddr, iface.mac)
         at = wire.put(tx, at, 61, b"\x01" + iface.mac)
-        if not ours and kind != wire.DISCOVER:
+        if not ours and kind != _DHCPDISCOVER:
             at = wire.put(tx, at, 50, self._address)
-        if state == _REQUESTING or kind == wire.DECLINE or kind == wire.RELEASE:
+        if state == _REQUESTING or kind == _DHCPDECLINE or kind == _DHCPRELEASE:
             at = wire.put(tx, at, 54, self._server)
-        if kind != wire.DECLINE and kind != wire.RELEASE:
+        if kind != _DHCPDECLINE and kind != _DHCPRELEASE:
             at = wire.put(tx, at, 57, bytes((iface.mtu >> 8, iface.mtu & 255)))
             at = wire.put(tx, at, 55, self.wanted)
             for code, value in self.options.items():
@@ -299,7 +307,7 @@ class Socket(Lane):
     def _discover(self):
         self._begin()
         self._address = self._server = None
-        self._ask(_SELECTING, wire.DISCOVER)
+        self._ask(_SELECTING, _DHCPDISCOVER)
 
     def _ask(self, state, kind):
         """Enter `state`, whose question is `kind`, and ask it (again)."""
@@ -357,7 +365,7 @@ class Socket(Lane):
         elif state == _SELECTING:
             if tries == self.patience and self.fallback is not None:
                 self.fallback.start(iface)
-            self._ask(state, wire.DISCOVER)
+            self._ask(state, _DHCPDISCOVER)
         elif state == _PROBING:
             ms = self._probe.step()
             if ms < 0:
@@ -376,9 +384,9 @@ class Socket(Lane):
         elif state == _RELEASING:
             self.stop()
         elif state == _INFORMING:
-            self._ask(state, wire.INFORM)
+            self._ask(state, _DHCPINFORM)
         elif state >= _REQUESTING:
-            self._ask(state, wire.REQUEST)
+            self._ask(state, _DHCPREQUEST)
 
     def _expired(self, iface):
         """T1, T2 or the end of the lease."""
@@ -389,11 +397,11 @@ class Socket(Lane):
         elif iface.seconds >= self._until(lease.rebind):
             self._expiry = self._until(lease.seconds)
             self._begin()
-            self._ask(_REBINDING, wire.REQUEST)
+            self._ask(_REBINDING, _DHCPREQUEST)
         else:
             self._expiry = self._until(lease.rebind)
             self._begin()
-            self._ask(_RENEWING if self._server else _REBINDING, wire.REQUEST)
+            self._ask(_RENEWING if self._server else _REBINDING, _DHCPREQUEST)
 
     # What servers say.
 
@@ -403,23 +411,23 @@ class Socket(Lane):
         if server is not None and not wire.is_host(server):
             return False
         if state == _SELECTING:
-            if kind != wire.OFFER or server is None or not wire.is_host(offered):
+            if kind != _DHCPOFFER or server is None or not wire.is_host(offered):
                 return False
             self._address = offered
             self._server = server
             self._tries = 0
-            self._ask(_REQUESTING, wire.REQUEST)
+            self._ask(_REQUESTING, _DHCPREQUEST)
             return True
         if state == _REQUESTING and server != self._server:
             return False
-        if kind == wire.NAK and state != _INFORMING:
+        if kind == _DHCPNAK and state != _INFORMING:
             self.naks += 1
             self._unconfigure()
             wait = 1000 << min(self._refused, 6) if self._refused else 0
             self._refused += 1
             self._wait(wait)  # a server that refuses all that it offers shall not keep us busy
             return True
-        if kind != wire.ACK:
+        if kind != _DHCPACK:
             return False
         if state == _INFORMING:
             self.lease = Lease(message, self._asked, self.longest)
@@ -452,7 +460,7 @@ class Socket(Lane):
         if self._server:
             self.declined += 1
             self._wait(10000)  # RFC 2131 3.1.5: at least
-            self._pending = wire.DECLINE
+            self._pending = _DHCPDECLINE
             self.sockets.mark(self.slot)
         else:
             self._wait(10000)

@@ -130,10 +130,10 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
     s = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
     if s != w[_RCV_NXT] or n > w[_RCV_ADV] or w[_STATE] != _ESTABLISHED:
         return 0
-    if ((s - w[_SND_WL1]) >> 31) & 1:
-        return 0  # an ACK from further right has overtaken it: its window is the newer one
-    if w[_RECOVER] != 0:
-        return 0  # every ACK of a recovery has its own say
+    # No ACK from further right has overtaken it, whose window would be the newer one. Every ACK of
+    # a recovery has its own say.
+    if ((s - w[_SND_WL1]) >> 31) & 1 or w[_RECOVER] != 0:
+        return 0
     s = f[11]
     ack = ((s & 0xFF) << 24) | ((s & 0xFF00) << 8) | ((s >> 8) & 0xFF00) | ((s >> 24) & 0xFF)
     a = ack - w[_SND_UNA]
@@ -143,9 +143,13 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
     if a > w[_SND_MAX] or a < words[_E_ACKED] or n == 0 and a == words[_E_ACKED]:
         return 0
     window = (((v >> 16) & 0xFF) << 8 | ((v >> 24) & 0xFF)) << w[_SND_SCALE]
-    if w[_SND_WND] == 0 or window == 0 or w[_PROBES] != 0:
-        return 0
-    if not ((w[_FIN_AT] >> 31) & 1) or not ((w[_T_PERSIST] >> 31) & 1):
+    if (
+        w[_SND_WND] == 0
+        or window == 0
+        or w[_PROBES] != 0
+        or not ((w[_FIN_AT] >> 31) & 1)
+        or not ((w[_T_PERSIST] >> 31) & 1)
+    ):
         return 0
     stamp = 0
     if header == 32:

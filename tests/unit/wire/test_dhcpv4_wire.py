@@ -4,6 +4,7 @@ from slow import rounds
 
 from smolmp.prng import Random
 from smolmp.socket.dhcpv4.lease import Lease
+from smolmp.wire import constants
 from smolmp.wire import dhcpv4 as wire
 
 COOKIE = b"\x63\x82\x53\x63"
@@ -19,7 +20,7 @@ def test_option_in_pieces():
     data = message(
         b"\x35\x01\x05\x78\x02ab\0\0\x06\x04\x01\x02\x03\x04\x78\x01c\x78\x00\xff\x78\x01d"
     )
-    assert wire.check(data) == wire.ACK
+    assert wire.check(data) == constants.DHCPACK
     assert wire.option(data, 0x78) == b"abc" and wire.option(data, 6) == b"\x01\x02\x03\x04"
     assert wire.option(data, 12) is None
 
@@ -31,7 +32,7 @@ def test_empty_option_is_there():
 def test_overload():
     """RFC 3396 5: first the options field, then file, then sname."""
     data = message(b"\x35\x01\x05\x34\x01\x03\x0c\x01a\xff", b"\x0c\x01c\xff", b"\x0c\x01b\xff")
-    assert wire.check(data) == wire.ACK and wire.option(data, 12) == b"abc"
+    assert wire.check(data) == constants.DHCPACK and wire.option(data, 12) == b"abc"
     data = message(b"\x35\x01\x05\x34\x01\x01\x0c\x01a\xff", b"\x0c\x01c\xff", b"\x0c\x01b\xff")
     assert wire.option(data, 12) == b"ab"
     data = message(b"\x35\x01\x05\x34\x01\x02\x0c\x01a\xff", b"\x0c\x01c\xff", b"\x0c\x01b\xff")
@@ -40,7 +41,7 @@ def test_overload():
     assert wire.option(data, 12) == b"a"
     # The type itself may stand there.
     data = message(b"\x34\x01\x01\xff", b"", b"\x35\x01\x06\xff")
-    assert wire.check(data) == wire.NAK
+    assert wire.check(data) == constants.DHCPNAK
 
 
 def test_malformed():
@@ -83,16 +84,18 @@ def test_routes():
 
 def test_written_message():
     frame = bytearray(b"\xee" * 600)
-    at = wire.begin(frame, 20, wire.REQUEST, b"abcd", 0x1234, True, b"\x0a\0\0\x07", b"123456")
+    at = wire.begin(
+        frame, 20, constants.DHCPREQUEST, b"abcd", 0x1234, True, b"\x0a\0\0\x07", b"123456"
+    )
     at = wire.put(frame, at, 12, b"x" * 300)
     end = wire.finish(frame, 20, at)
     data = bytes(frame[20:end])
     assert data[:12] == b"\x01\x01\x06\0abcd\x12\x34\x80\0" and data[12:16] == b"\x0a\0\0\x07"
-    assert data[28:44] == b"123456" + bytes(10) and wire.check(data) == wire.REQUEST
+    assert data[28:44] == b"123456" + bytes(10) and wire.check(data) == constants.DHCPREQUEST
     assert wire.option(data, 12) == b"x" * 300 and data[-1] == 255
     assert bytes(frame[:20]) == b"\xee" * 20 and bytes(frame[end:]) == b"\xee" * (600 - end)
     # A short one has a BOOTP message's size.
-    at = wire.begin(frame, 0, wire.DISCOVER, b"abcd", 0, False, None, b"123456")
+    at = wire.begin(frame, 0, constants.DHCPDISCOVER, b"abcd", 0, False, None, b"123456")
     assert wire.finish(frame, 0, at) == 300 and frame[at + 1 : 300] == bytes(299 - at)
 
 

@@ -2,7 +2,7 @@
 
 import wire_frames as frames
 
-from smolmp.wire import icmpv4
+from smolmp.wire import constants, icmpv4
 from smolmp.wire.address import from_words, parse_address
 
 _FAMILY, _PROTO, _LPORT, _RPORT, _LOCAL, _REMOTE, _HOPS = 0, 1, 2, 3, 4, 8, 12
@@ -25,14 +25,14 @@ def test_echo_deconstruct():
     for shift in range(4):
         code, rec = parse(bytes(shift) + frames.PING, 34 + shift)
         assert code == 0
-        assert (rec[_TYPE], rec[_CODE]) == (icmpv4.ECHO_REQUEST, 0)
+        assert (rec[_TYPE], rec[_CODE]) == (constants.ECHO_REQUEST, 0)
         assert (rec[_ICMP_ID], rec[_ICMP_SEQ]) == (0x2480, 1)
         assert (rec[_PAYLOAD], rec[_LENGTH]) == (shift + 42, 16)
 
 
 def test_echo_parse():
     code, rec = parse(frames.PONG, 34)
-    assert code == 0 and rec[_TYPE] == icmpv4.ECHO_REPLY and rec[_ICMP_ID] == 0x2480
+    assert code == 0 and rec[_TYPE] == constants.ECHO_REPLY and rec[_ICMP_ID] == 0x2480
     code, rec = parse(frames.RECORD_ROUTE, 74)
     assert code == 0 and rec[_LENGTH] == 0
 
@@ -59,7 +59,7 @@ def test_echo_emit():
 def test_check_len():
     for n in range(8):
         assert parse(frames.PING[34 : 34 + n])[0] == -1
-    for kind in (icmpv4.TIMESTAMP, icmpv4.TIMESTAMP_REPLY):
+    for kind in (constants.TIMESTAMP, constants.TIMESTAMP_REPLY):
         assert parse(message(kind, 0, 1, 2, bytes(11)))[0] == -1
         assert parse(message(kind, 0, 1, 2, bytes(12)))[0] == 0
 
@@ -72,16 +72,16 @@ def test_types():
         assert (rec[_TYPE], rec[_CODE]) == (kind, 7)
         assert (rec[_ICMP_ID], rec[_ICMP_SEQ]) == (0xFFFF, 0x8001)
     assert known == (
-        icmpv4.ECHO_REPLY,
-        icmpv4.UNREACHABLE,
-        icmpv4.REDIRECT,
-        icmpv4.ECHO_REQUEST,
-        icmpv4.ROUTER_ADVERT,
-        icmpv4.ROUTER_SOLICIT,
-        icmpv4.TIME_EXCEEDED,
-        icmpv4.PARAM_PROBLEM,
-        icmpv4.TIMESTAMP,
-        icmpv4.TIMESTAMP_REPLY,
+        constants.ECHO_REPLY,
+        constants.UNREACHABLE,
+        constants.REDIRECT,
+        constants.ECHO_REQUEST,
+        constants.ROUTER_ADVERT,
+        constants.ROUTER_SOLICIT,
+        constants.TIME_EXCEEDED,
+        constants.PARAM_PROBLEM,
+        constants.TIMESTAMP,
+        constants.TIMESTAMP_REPLY,
     )
 
 
@@ -97,7 +97,10 @@ def test_bad_checksum():
 def test_quote():
     # Linux answered our datagram 192.168.69.100:38237 -> 192.168.69.1:7777.
     code, rec = parse(frames.PORT_UNREACHABLE, 34)
-    assert code == 0 and (rec[_TYPE], rec[_CODE]) == (icmpv4.UNREACHABLE, icmpv4.PORT_UNREACHABLE)
+    assert code == 0 and (rec[_TYPE], rec[_CODE]) == (
+        constants.UNREACHABLE,
+        constants.PORT_UNREACHABLE,
+    )
     quoted = frames.record()
     assert icmpv4.parse_quote(frames.PORT_UNREACHABLE, rec[_PAYLOAD], 71, quoted) == 0
     assert (quoted[_FAMILY], quoted[_PROTO]) == (4, 17)

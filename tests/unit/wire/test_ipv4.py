@@ -4,7 +4,7 @@ from array import array
 
 import wire_frames as frames
 
-from smolmp.wire import ipv4
+from smolmp.wire import constants, ipv4
 from smolmp.wire.address import from_words, parse_address, to_words
 
 _FAMILY, _PROTO, _LPORT, _RPORT, _LOCAL, _REMOTE, _HOPS, _TOS = 0, 1, 2, 3, 4, 8, 12, 13
@@ -33,7 +33,7 @@ def test_deconstruct():
         frame = bytes(off - 14) + frames.PING
         code, rec = parse(frame, off)
         assert code == 0
-        assert list(rec)[:4] == [4, ipv4.ICMP, 0, 0]
+        assert list(rec)[:4] == [4, constants.ICMP, 0, 0]
         assert from_words(4, rec, _REMOTE) == parse_address("192.168.69.100")
         assert from_words(4, rec, _LOCAL) == parse_address("192.168.69.1")
         assert list(rec)[5:8] == [0, 0, 0] and list(rec)[9:12] == [0, 0, 0]
@@ -80,7 +80,7 @@ def test_emit():
     ipv4.emit(out, 0, flow, 65515, 0xFFFF, 0xFFFF)
     assert frames.oracle_sum(out) == 0xFFFF
     assert out[:10] == b"\x45\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-    ipv4.emit(out, 0, flow, 0, 0, ipv4.DONT_FRAGMENT)
+    ipv4.emit(out, 0, flow, 0, 0, constants.DONT_FRAGMENT)
     assert frames.oracle_sum(out) == 0xFFFF and out[6:8] == b"\x40\0" and out[2:4] == b"\0\x14"
 
 

@@ -4,7 +4,7 @@ from array import array
 
 import wire_frames as frames
 
-from smolmp.wire import ipv4, tcp
+from smolmp.wire import constants, ipv4, tcp
 from smolmp.wire.address import parse_address, to_words
 
 _FAMILY, _PROTO, _LPORT, _RPORT, _LOCAL, _REMOTE = 0, 1, 2, 3, 4, 8
@@ -21,14 +21,14 @@ def parse(frame, verify=1, shift=0):
     return tcp.parse(frame, rec[_DATA], rec[_END], rec, verify), rec
 
 
-def segment(options, flags=tcp.ACK, data=b""):
+def segment(options, flags=constants.ACK, data=b""):
     """A segment with these bytes as options, padded to a multiple of 4 with zeros."""
     options += bytes(-len(options) & 3)
     header = b"\x12\x34\x43\x21\xff\xff\xff\xff\x80\0\0\0" + bytes([len(options) + 20 << 2, flags])
     return header + b"\x80\0\0\0\0\0" + options + data
 
 
-def options_of(options, flags=tcp.ACK):
+def options_of(options, flags=constants.ACK):
     data = segment(options, flags)
     rec = frames.record()
     return tcp.parse(data, 0, len(data), rec, 0), rec
@@ -39,23 +39,26 @@ def test_deconstruct():
         code, rec = parse(frames.TCP_SYN, 1, shift)
         assert code == 0 and (rec[_RPORT], rec[_LPORT]) == (51902, 6970)
         assert frames.u32(rec, _SEQ) == 3232293679 and rec[_ACK] == 0
-        assert rec[_CONTROL] == tcp.SYN and rec[_WINDOW] == 64240
+        assert rec[_CONTROL] == constants.SYN and rec[_WINDOW] == 64240
         assert (rec[_PAYLOAD], rec[_LENGTH]) == (shift + 74, 0)
-        assert rec[_OPTIONS] == tcp.MSS | tcp.SCALE | tcp.SACK_PERMITTED | tcp.TIMESTAMPS
+        assert (
+            rec[_OPTIONS]
+            == constants.MSS | constants.SCALE | constants.SACK_PERMITTED | constants.TIMESTAMPS
+        )
         assert (rec[_MSS], rec[_SCALE], rec[_SACKS]) == (1460, 10, 0)
         assert frames.u32(rec, _TSVAL) == 1414172877 and rec[_TSECR] == 0
 
 
 def test_parse():
     code, rec = parse(frames.TCP_DATA)
-    assert code == 0 and rec[_CONTROL] == tcp.PSH | tcp.ACK and rec[_WINDOW] == 63
-    assert (rec[_PAYLOAD], rec[_LENGTH], rec[_OPTIONS]) == (66, 5, tcp.TIMESTAMPS)
+    assert code == 0 and rec[_CONTROL] == constants.PSH | constants.ACK and rec[_WINDOW] == 63
+    assert (rec[_PAYLOAD], rec[_LENGTH], rec[_OPTIONS]) == (66, 5, constants.TIMESTAMPS)
     assert frames.u32(rec, _SEQ) == 3232293680 and frames.u32(rec, _ACK) == 2121637856
     assert frames.u32(rec, _TSVAL) == 1414172877 and frames.u32(rec, _TSECR) == 113417885
     for frame, control in (
-        (frames.TCP_SYN_ACK, tcp.SYN | tcp.ACK),
-        (frames.TCP_FIN, tcp.FIN | tcp.ACK),
-        (frames.TCP_RST, tcp.RST | tcp.ACK),
+        (frames.TCP_SYN_ACK, constants.SYN | constants.ACK),
+        (frames.TCP_FIN, constants.FIN | constants.ACK),
+        (frames.TCP_RST, constants.RST | constants.ACK),
     ):
         code, rec = parse(frame)
         assert code == 0 and rec[_CONTROL] == control
@@ -103,7 +106,7 @@ def test_emit_every_option():
     rec[_RPORT] = 0x8000
     to_words(parse_address("fe80::1"), rec, _LOCAL)
     to_words(parse_address("fe80::ffff:ffff:ffff:2"), rec, _REMOTE)
-    rec[_CONTROL] = 0xFF & ~(tcp.SYN | tcp.RST)
+    rec[_CONTROL] = 0xFF & ~(constants.SYN | constants.RST)
     rec[_WINDOW] = 0xFFFF
     rec[_MSS] = 0xFFEE
     rec[_SCALE] = 14
@@ -117,7 +120,7 @@ def test_emit_every_option():
             header = tcp.header_len(options, sacks)
             out = bytearray(b"\xee" * 100)
             got = tcp.emit(out, 1, rec, options, 1 + 77)
-            if header > 60 or options & tcp.SACK and not 1 <= sacks <= 4:
+            if header > 60 or options & constants.SACK and not 1 <= sacks <= 4:
                 assert got == -2 and out == b"\xee" * 100
                 continue
             assert got == header
@@ -131,15 +134,15 @@ def test_emit_every_option():
             assert (back[_LPORT], back[_RPORT], back[_WINDOW]) == (0x8000, 0xFFFF, 0xFFFF)
             assert back[_SEQ] == rec[_SEQ] and back[_ACK] == rec[_ACK]
             assert back[_CONTROL] == rec[_CONTROL]
-            if options & tcp.MSS:
+            if options & constants.MSS:
                 assert back[_MSS] == 0xFFEE
-            if options & tcp.SCALE:
+            if options & constants.SCALE:
                 assert back[_SCALE] == 14
-            if options & tcp.TIMESTAMPS:
+            if options & constants.TIMESTAMPS:
                 assert back[_TSVAL] == rec[_TSVAL] and back[_TSECR] == rec[_TSECR]
-            if options & tcp.USER_TIMEOUT:
+            if options & constants.USER_TIMEOUT:
                 assert back[_USER_TIMEOUT] == 0xFF01
-            assert back[_SACKS] == (sacks if options & tcp.SACK else 0)
+            assert back[_SACKS] == (sacks if options & constants.SACK else 0)
             for at in range(_SACK, _SACK + 2 * back[_SACKS]):
                 assert back[at] == rec[at]
 
@@ -157,9 +160,14 @@ def test_header_len_multiple_of_4():
     for options in range(64):
         for sacks in range(5):
             assert tcp.header_len(options, sacks) % 4 == 0
-    assert tcp.header_len(tcp.MSS | tcp.SCALE | tcp.SACK_PERMITTED | tcp.TIMESTAMPS, 0) == 40
-    assert tcp.header_len(tcp.TIMESTAMPS | tcp.SACK, 3) == 56
-    assert tcp.header_len(tcp.SACK, 4) == 56
+    assert (
+        tcp.header_len(
+            constants.MSS | constants.SCALE | constants.SACK_PERMITTED | constants.TIMESTAMPS, 0
+        )
+        == 40
+    )
+    assert tcp.header_len(constants.TIMESTAMPS | constants.SACK, 3) == 56
+    assert tcp.header_len(constants.SACK, 4) == 56
 
 
 def test_truncated():
@@ -170,18 +178,18 @@ def test_truncated():
 
 def test_impossible_len():
     for words in range(16):
-        data = bytearray(segment(b"", tcp.ACK, bytes(12)))  # 32 bytes
+        data = bytearray(segment(b"", constants.ACK, bytes(12)))  # 32 bytes
         data[12] = words << 4
         expected = -2 if words < 5 else -1 if words > 8 else 0
         assert tcp.parse(data, 0, 32, frames.record(), 0) == expected, words
 
 
 def test_control():
-    names = tcp.FIN, tcp.SYN, tcp.RST
+    names = constants.FIN, constants.SYN, constants.RST
     for flags in range(256):
         code = options_of(b"", flags)[0]
         illegal = sum(1 for name in names if flags & name) > 1
-        illegal = illegal or flags & tcp.FIN and not flags & tcp.ACK
+        illegal = illegal or flags & constants.FIN and not flags & constants.ACK
         assert code == (-2 if illegal else 0), flags
 
 
@@ -245,7 +253,7 @@ def test_tcp_options():
 
 def test_scale_is_clamped():
     for scale in (0, 13, 14, 15, 255):
-        code, rec = options_of(b"\x03\x03" + bytes([scale]), tcp.SYN)
+        code, rec = options_of(b"\x03\x03" + bytes([scale]), constants.SYN)
         assert code == 0 and rec[_SCALE] == min(scale, 14)
 
 
@@ -289,6 +297,6 @@ def test_tcp_options_summary():
     for first in range(4):
         for step in (1, 3):
             order = [parts[(first + step * k) % 4] for k in range(4)]
-            code, rec = options_of(b"".join(p[0] for p in order), tcp.SYN)
+            code, rec = options_of(b"".join(p[0] for p in order), constants.SYN)
             assert code == 0 and rec[_OPTIONS] == 23
             assert (rec[_MSS], rec[_SCALE], rec[_TSVAL], rec[_TSECR]) == (1460, 7, 5, 6)
