@@ -124,6 +124,7 @@ class _Later(io.IOBase):
 
     def __init__(self, stream, sock):
         self._stream = stream
+        self.pollable = stream  # to asyncio: see loop.py
         self._sock = sock
         self._poll = select.poll()
         self._poll.register(stream)

@@ -48,7 +48,10 @@ def test_without_apt_it_says_what_to_do(setup, capsys):
     assert setup.main(["system"]) == 1
     said = capsys.readouterr().out
     assert "missing ip, ping" in said
-    assert "or install them yourself: apt-get install curl dnsmasq-base ethtool iproute2" in said
+    assert (
+        "or install them yourself: apt-get install chrony curl dnsmasq-base ethtool iproute2"
+        in said
+    )
 
 
 def test_without_a_network_it_says_what_it_wanted(setup, capsys, monkeypatch):

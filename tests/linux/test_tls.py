@@ -3,14 +3,24 @@ other."""
 
 import contextlib
 import hashlib
-import shutil
+import os
 import socket
 import subprocess
 import threading
 import time
 
+import netlab
 import pytest
 
+SETTINGS = """
+[req]
+distinguished_name = name
+x509_extensions = authority
+[name]
+[authority]
+basicConstraints = critical, CA:TRUE
+subjectKeyIdentifier = hash
+"""
 PROGRAM = "tests/linux/net/secure.py"
 SIZE = 100000
 NAME = "server.test"
@@ -27,12 +37,16 @@ UP, DOWN = octets(b"up"), octets(b"down")
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A folder: ca.pem, and NAME.pem, NAME.key of several servers."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is missing: apt-get install openssl")
+    if not netlab.has("openssl"):
+        pytest.skip("openssl is missing: tools/setup system")
     folder = tmp_path_factory.mktemp("certificates")
+    (folder / "openssl.cnf").write_text(SETTINGS)
+    settings = {"PATH": netlab.search_path(), "OPENSSL_CONF": str(folder / "openssl.cnf")}
+    environment = {**os.environ, **settings}
 
     def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+        argv = ["openssl", *arguments]
+        subprocess.run(argv, cwd=folder, env=environment, check=True, capture_output=True)
 
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
