@@ -1,6 +1,7 @@
 """smolmp.net: the socket module beside the port's own, and programs that nobody here wrote."""
 
 import difflib
+import json
 import random
 import socket
 import struct
@@ -13,6 +14,7 @@ import pytest
 from test_dhcp import ARGS, RANGE, Dnsmasq
 
 NET = "tests/linux/net/"
+BROWSER = "/usr/lib/chromium/chromium-headless-shell"  # not the script that starts it
 RESET = struct.pack("ii", 1, 0)
 ECHO, CLOSER, RESETTER, SOURCE, SILENT, CALLER, NOBODY, UDP_ECHO = range(7001, 7009)
 
@@ -147,6 +149,28 @@ def test_microdot_serves_pages_and_websockets(wire, target, third_party):
     text = wire.run("curl", "-sS", "--no-progress-meter", "--parallel", *many)
     assert len(text) == 40 * 20 * 1024
     assert "LISTEN" in wire.run("curl", "-sS", "http://192.168.69.1/net")
+    assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"
+    assert program.wait(20) == 0, program.output
+    wire.check()
+
+
+@pytest.mark.targets("unix64")
+def test_microdot_and_a_browser(wire, target, third_party, tmp_path):
+    """A style sheet, pages side by side, a WebSocket and forms, as a browser asks for them."""
+    if not netlab.has(BROWSER):
+        pytest.skip("no browser: apt-get install chromium-headless-shell")
+    program = wire.start(target, NET + "web.py", third_party)
+    argv = [BROWSER, "--no-sandbox", "--disable-gpu", "--user-data-dir=%s" % tmp_path]
+    argv += ["--remote-debugging-port=0", "http://192.168.69.1/page"]
+    browser = wire.kernel.program(argv, wire.name + "-browser.log")
+    found = program.wait_line(r"^result (.*)$", 40)
+    browser.stop()
+    assert json.loads(found[1]) == {
+        "color": "rgb(1, 2, 3)",
+        "pages": [1024 * n for n in range(1, 9)],
+        "heard": True,
+        "upper": "SHOUT",
+    }
     assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"
     assert program.wait(20) == 0, program.output
     wire.check()
