@@ -68,12 +68,13 @@ PARTS = {
         ("smolmp/socket/dns/*.py",),
         ("udp", "ipv4-tcp"),
     ),
+    "sntp": ("an SNTP client", ("smolmp/socket/sntp.py",), ("udp",)),
     "icmp": ("pings, and errors heard", ("smolmp/socket/icmp.py",), ("core",)),
     "raw": ("whole IP packets", ("smolmp/socket/raw.py",), ("core",)),
     "net": (
         "MicroPython's socket module, and a stack that drives itself",
         ("smolmp/net/*.py",),
-        ("dhcp", "dns", "raw"),
+        ("dhcp", "dns", "raw", "sntp"),
     ),
     "queue": (
         "devices without hardware: packets from and to the program, and from itself to itself",

@@ -83,9 +83,11 @@ class socket(io.IOBase):
     def settimeout(self, seconds):
         """None: calls block; 0: they do not; else for so many seconds."""
         self._timeout = -1 if seconds is None else int(seconds * 1000)
+        if not self._timeout and self._net.waiting is None:
+            self._net.join_asyncio()
 
     def setblocking(self, flag):
-        self._timeout = -1 if flag else 0
+        self.settimeout(None if flag else 0)
 
     # Life.
 

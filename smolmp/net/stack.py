@@ -1,7 +1,7 @@
 """Net: a device brought up as a host, and the sockets that programs on it have.
 
-It drives the stack while anybody waits: a call of its sockets, select.poll, asyncio (while one of
-its sockets is waited for; run() for when none is). A program that waits for nothing calls poll()
+It drives the stack while anybody waits: a call of its sockets, select.poll, asyncio (from the
+first socket on that does not block, or run()). A program that waits for nothing calls poll()
 in its loop. Buffers are made once, here; a socket that is closed gives its own back when the
 connection has ended.
 """
@@ -28,7 +28,7 @@ _FLAGS = const(32)
 _FLAG_RESET = const(128)
 
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
-_LOOK_EVERY = const(10)  # ms between looks at a device that cannot wake asyncio
+_FOREVER = const(0x1FFFFFFF)  # ms: as long as a deadline may be
 
 # What a program may have set on a socket, and the next one shall not find.
 _FRESH = (
@@ -99,6 +99,7 @@ class Net:
         self._datagrams = [self.sockets.add(s) for s in datagrams]
         self._leaving = []
         self._retired = []  # listeners that are closed, some of whose connections go on
+        self.waiting = None  # tasks of asyncio, once loop.py has joined
         self._watched = {}  # tcp.Socket, Listener ... -> (callback, its socket)
         if address is None:
             from smolmp.socket import dhcpv4
@@ -115,6 +116,8 @@ class Net:
         now = self.clock()
         self.polled = now
         changed = self.iface.poll(now, self.sockets)
+        if changed and self.waiting is not None:
+            self.waiting.note(changed)
         if changed and self._watched:
             calls = [self._watched[core] for core in changed if core in self._watched]
             if calls:
@@ -169,14 +172,20 @@ class Net:
     def _connections(self):
         return [core for core in self.sockets if isinstance(core, tcp.Socket)]
 
+    def join_asyncio(self):
+        """See that asyncio's loop, if there is one, drives the stack: see loop.py."""
+        if "asyncio.core" in sys.modules:
+            from smolmp.net import loop
+
+            loop.join(self)
+
     async def run(self):
         """A task that drives the stack while asyncio waits for nothing of it, for ever."""
         from asyncio import sleep_ms
 
+        self.join_asyncio()
         while True:
-            self.poll()
-            delay = self.iface.poll_delay(self.clock(), self.sockets)
-            await sleep_ms(_LOOK_EVERY if delay is None or delay > _LOOK_EVERY else delay)
+            await sleep_ms(_FOREVER)
 
     # Up and down.
 
@@ -237,7 +246,8 @@ class Net:
         return bool(self.device.link()) and len(self.iface.ip_addrs) > 0
 
     def install(self):
-        """From here on `import socket` finds this stack, in every module imported later.
+        """From here on `import socket` finds this stack, in every module imported later; and
+        `import ssl` finds smolmp.net.ssl, where the port has TLS.
 
         What was imported before keeps the socket module it has. Returns self.
         """
@@ -246,6 +256,7 @@ class Net:
         module.use(self)
         for name in ("socket", "usocket"):
             sys.modules[name] = module
+        module.provide_ssl()
         return self
 
     def socket(self, *args):
@@ -277,6 +288,12 @@ class Net:
         else:
             self._watched[core] = (callback, shell)
 
+    def _forget(self, core):
+        """Nobody holds `core` any more."""
+        self.watch(core, None, None)
+        if self.waiting is not None:
+            self.waiting.gone(core.slot)
+
     def take_stream(self):
         """A tcp.Socket for a connection to be opened. OSError(ENOMEM): all are in use."""
         if not self._streams:
@@ -288,7 +305,7 @@ class Net:
 
     def give_stream(self, core):
         """The program is done with `core`: what was sent is delivered, then it is free."""
-        self.watch(core, None, None)
+        self._forget(core)
         if core.pool is not None:
             core.pool.release(core)
         else:
@@ -312,7 +329,7 @@ class Net:
 
     def give_listener(self, listener, pool):
         """Listen no more. Its accepted connections go on; then all of the pool is free."""
-        self.watch(listener, None, None)
+        self._forget(listener)
         listener.close()
         self._retired.append((listener, pool))
         self.dirty = True
@@ -325,7 +342,7 @@ class Net:
 
     def give_datagram(self, core):
         """The program is done with a UDP or raw socket."""
-        self.watch(core, None, None)
+        self._forget(core)
         self.poll()  # what was sent goes out
         core.close()
         if isinstance(core, udp.Socket):
