@@ -81,7 +81,7 @@ class Stream:
 
     def listen(self, backlog):
         if self.listener is not None:
-            self.listener.backlog = max(1, backlog)
+            self.listener.backlog = max(self.net.backlog, backlog)
             return
         if self.core is not None:
             raise OSError(EINVAL)

@@ -9,7 +9,7 @@ sys.path.append(sys.argv[1])
 from ports.unix.tuntap import Tap
 from smolmp.net import Net
 
-net = Net(Tap("tap0"), "192.168.69.1/24", tcp=32, rx=8192, tx=8192)
+net = Net(Tap("tap0"), "192.168.69.1/24", tcp=160, rx=4096, tx=4096, backlog=64)
 net.install()
 
 from microdot import Microdot  # noqa: E402
