@@ -52,7 +52,8 @@ class Net:
     `hardware_addr`: None makes one out of machine.unique_id(), or at random. `seed`: 16 octets
     that nobody can guess; None asks os.urandom.
     `tcp`: connections at a time, those that are closing included, each with `rx` and `tx` octets
-    of buffer (`listen()` takes half of what is free then); `udp`: UDP sockets at a time, each with
+    of buffer (`listen()` takes half of what is free then, and lets `backlog` of them wait even
+    when it is told fewer: asyncio's servers ask for 5); `udp`: UDP sockets at a time, each with
     `datagrams` octets for what comes and as many for what goes. More options: as Interface has.
     """
 
@@ -72,6 +73,7 @@ class Net:
         rx=4096,
         tx=4096,
         datagrams=2048,
+        backlog=1,
         clock=time.ticks_ms,
         **options,
     ):
@@ -85,6 +87,7 @@ class Net:
         self.search = list(search)
         self.hosts = dict(hosts or ())
         self.clock = clock
+        self.backlog = backlog
         self._resolver = None
         self.dhcp = None  # the client, where addresses come from one
         self.addresses = (address,) if isinstance(address, str) else tuple(address or ())
@@ -325,7 +328,7 @@ class Net:
         self._make_room()
         n = (len(self._streams) + 1) // 2
         pool = [_fresh(self._streams.pop()) for _ in range(n)]
-        return self.sockets.add(tcp.Listener(max(1, min(backlog, n)), pool)), pool
+        return self.sockets.add(tcp.Listener(min(max(backlog, self.backlog), n), pool)), pool
 
     def give_listener(self, listener, pool):
         """Listen no more. Its accepted connections go on; then all of the pool is free."""

@@ -81,7 +81,7 @@ class Stream:
 
     def listen(self, backlog):
         if self.listener is not None:
-            self.listener.backlog = max(1, backlog)
+            self.listener.backlog = max(self.net.backlog, backlog)
             return
         if self.core is not None:
             raise OSError(EINVAL)
@@ -216,7 +216,10 @@ class Stream:
             raise OSError(_EPIPE)
         if core.error:
             return self._broken(-1)
-        return core.send(data, at, n)
+        try:
+            return core.send(data, at, n)
+        except OSError as e:
+            raise OSError(_EPIPE if e.errno == ENOTCONN else e.errno)  # both halves have ended
 
     def _broken(self, end):
         """The reason, once; then the end of what comes (0), EPIPE for what goes (-1)."""
@@ -240,7 +243,7 @@ class Stream:
         state = core.w[_STATE]
         if state == _ESTABLISHED:
             found = _POLLOUT if core.can_send() else 0
-            if core.can_recv():
+            if core.can_recv() or not core.may_recv():
                 found |= _POLLIN
             return found & wanted
         if state == _SYN_SENT or state == _SYN_RECEIVED:

@@ -100,7 +100,8 @@ class Wire:
         """Starts a program and waits until it says that it is ready."""
         path = program if "/" in program else PROGRAMS + program
         log = "%s-%s.log" % (self.name, os.path.basename(path).replace(".py", ""))
-        process = (namespace or self.kernel).micropython(target, path, *args, log=log, **more)
+        more = {"log": log, **more}
+        process = (namespace or self.kernel).micropython(target, path, *args, **more)
         self.programs.append(process)
         if ready:
             process.wait_line(ready)

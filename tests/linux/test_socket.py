@@ -1,20 +1,25 @@
 """smolmp.net: the socket module beside the port's own, and programs that nobody here wrote."""
 
 import difflib
+import json
 import random
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 import netlab
 import pytest
 from test_dhcp import ARGS, RANGE, Dnsmasq
 
 NET = "tests/linux/net/"
+BROWSER = "/usr/lib/chromium/chromium-headless-shell"  # not the script that starts it
 RESET = struct.pack("ii", 1, 0)
 ECHO, CLOSER, RESETTER, SOURCE, SILENT, CALLER, NOBODY, UDP_ECHO = range(7001, 7009)
+SINK, DEAF, OBEDIENT = range(7011, 7014)
+FULL = 7020
 
 
 class Peers:
@@ -30,16 +35,20 @@ class Peers:
             SOURCE: lambda s: (s.sendall(bytes(range(256)) * 40), s.close()),
             SILENT: self.open.append,
             CALLER: self.call,
+            SINK: self.sink,
+            DEAF: self.deaf,
+            OBEDIENT: self.obey,
         }
         for port, handler in serve.items():
             listener = kernel.socket(socket.AF_INET, socket.SOCK_STREAM)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if port == SILENT:
+            if port in (SILENT, DEAF):
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             listener.bind((netlab.KERNEL_IP, port))
             listener.listen(8)
             self.open.append(listener)
             threading.Thread(target=self.accept, args=(listener, handler), daemon=True).start()
+        self.full()
         self.udp = kernel.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((netlab.KERNEL_IP, UDP_ECHO))
         self.open.append(self.udp)
@@ -58,6 +67,35 @@ class Peers:
             handler(s)
         except OSError:
             pass  # the other end broke it, as it is asked to
+
+    def full(self):
+        """A listener whose queue is full: the kernel drops what else calls there."""
+        listener = self.kernel.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind((netlab.KERNEL_IP, FULL))
+        listener.listen(0)
+        call = self.kernel.socket(socket.AF_INET, socket.SOCK_STREAM)
+        call.connect((netlab.KERNEL_IP, FULL))
+        self.open += [listener, call]
+
+    def sink(self, s):
+        while s.recv(65536):
+            pass
+        s.close()
+
+    def deaf(self, s):
+        """Reads nothing, and after a second has nothing to say either."""
+        self.open.append(s)
+        time.sleep(1)
+        s.shutdown(socket.SHUT_WR)
+
+    def obey(self, s):
+        """Waits for the end, says so, and a while later hangs up."""
+        while s.recv(100):
+            pass
+        time.sleep(0.3)
+        s.sendall(b"I see")
+        time.sleep(0.1)
+        s.close()
 
     def echo(self, s):
         while True:
@@ -110,11 +148,15 @@ def peers(bare_wire):
         p.close()
 
 
-def answers(wire, target, which, **more):
-    program = wire.start(target, NET + "oracle.py", which, wire.kernel_ip, ready=None, **more)
-    status = program.wait(60)
-    assert status == 0, program.output
-    return program.output
+def ask(wire, target, which, **more):
+    log = "%s-%s.log" % (wire.name, which)
+    arguments = (NET + "oracle.py", which, wire.kernel_ip)
+    return wire.start(target, *arguments, ready=None, log=log, **more)
+
+
+def answers(program):
+    assert program.wait(60) == 0, program.output
+    return program.output.splitlines()
 
 
 def test_sockets_answer_as_the_ports_own(laboratory, bare_wire, target, peers):
@@ -124,14 +166,15 @@ def test_sockets_answer_as_the_ports_own(laboratory, bare_wire, target, peers):
         near.up("veth0", netlab.KERNEL_IP + "/24")
         other.up("veth0", netlab.STACK_IP + "/24")
         their = Peers(near)
-        kernel = answers(bare_wire, target, "kernel", namespace=other)
+        kernel = ask(bare_wire, target, "kernel", namespace=other)
+        bare_wire.tap()
+        peers()
+        ours = answers(ask(bare_wire, target, "smolmp"))
+        kernel = answers(kernel)
         their.close()
-    bare_wire.tap()
-    peers()
-    ours = answers(bare_wire, target, "smolmp")
-    differences = list(difflib.unified_diff(kernel.splitlines(), ours.splitlines(), lineterm=""))
+    differences = list(difflib.unified_diff(kernel, ours, lineterm=""))
     assert not differences, "\n".join(differences)
-    assert len(kernel.splitlines()) > 100
+    assert len(kernel) > 200
 
 
 def test_microdot_serves_pages_and_websockets(wire, target, third_party):
@@ -147,6 +190,28 @@ def test_microdot_serves_pages_and_websockets(wire, target, third_party):
     text = wire.run("curl", "-sS", "--no-progress-meter", "--parallel", *many)
     assert len(text) == 40 * 20 * 1024
     assert "LISTEN" in wire.run("curl", "-sS", "http://192.168.69.1/net")
+    assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"
+    assert program.wait(20) == 0, program.output
+    wire.check()
+
+
+@pytest.mark.targets("unix64")
+def test_microdot_and_a_browser(wire, target, third_party, tmp_path):
+    """A style sheet, pages side by side, a WebSocket and forms, as a browser asks for them."""
+    if not netlab.has(BROWSER):
+        pytest.skip("no browser: apt-get install chromium-headless-shell")
+    program = wire.start(target, NET + "web.py", third_party)
+    argv = [BROWSER, "--no-sandbox", "--disable-gpu", "--user-data-dir=%s" % tmp_path]
+    argv += ["--remote-debugging-port=0", "http://192.168.69.1/page"]
+    browser = wire.kernel.program(argv, wire.name + "-browser.log")
+    found = program.wait_line(r"^result (.*)$", 40)
+    browser.stop()
+    assert json.loads(found[1]) == {
+        "color": "rgb(1, 2, 3)",
+        "pages": [1024 * n for n in range(1, 9)],
+        "heard": True,
+        "upper": "SHOUT",
+    }
     assert wire.run("curl", "-sS", "http://192.168.69.1/end") == "bye"
     assert program.wait(20) == 0, program.output
     wire.check()

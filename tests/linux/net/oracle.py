@@ -4,6 +4,7 @@ The same calls over the port's own sockets and over smolmp's. The peer is test_s
 """
 
 import errno
+import os
 import select
 import struct
 import sys
@@ -16,12 +17,24 @@ PEER = sys.argv[2]
 OURS = "192.168.69.1"
 
 ECHO, CLOSER, RESETTER, SOURCE, SILENT, CALLER, NOBODY, UDP_ECHO = range(7001, 7009)
+SINK, DEAF, OBEDIENT = range(7011, 7014)
+FULL = 7020  # nobody accepts: what calls there stays in SYN-SENT
+SHUT_RD, SHUT_WR = 0, 1
 
 if KERNEL:
     import socket
 
+    # The port's own sockets have none, the kernel has.
+    import ffi
+
+    libc_shutdown = ffi.open(None).func("i", "shutdown", "ii")
+
     def sleep(ms):
         time.sleep_ms(ms)
+
+    def shutdown(s, how):
+        if libc_shutdown(s.fileno(), how):
+            raise OSError(os.errno())
 else:
     from ports.unix.tuntap import Tap
     from smolmp.net import Net
@@ -31,6 +44,10 @@ else:
     import socket
 
     sleep = net.sleep
+
+    def shutdown(s, how):
+        s.shutdown(how)
+
 
 poll = select.poll()
 BOTH = select.POLLIN | select.POLLOUT
@@ -213,6 +230,149 @@ def time_outs():
     s.close()
 
 
+def fill(s):
+    """Write until nothing more fits, here and there."""
+    s.setblocking(False)
+    block = bytes(50000)
+    while True:
+        if s.write(block) is None:
+            sleep(300)  # until buffers have settled
+            if s.write(block) is None:
+                return
+
+
+def both_ways(s):
+    """What a socket that does not block says of a call each way."""
+    s.setblocking(False)
+    show("recv", s.recv, 10)
+    show("readinto", s.readinto, bytearray(3))
+    show("send", s.send, b"x")
+
+
+def every_state():
+    """poll() and a call each way in all states of RFC 9293 3.3.2 that a program's socket can be
+    in (SYN-RECEIVED is only in a listener's hands)."""
+    s = socket.socket()
+    state("CLOSED", s)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(at(8082, "0.0.0.0"))
+    state("bound", s)
+    s.listen(1)
+    state("LISTEN", s)
+    both_ways(s)
+    s.close()
+    s = socket.socket()
+    s.setblocking(False)
+    show("connect", s.connect, at(FULL))
+    sleep(50)
+    state("SYN-SENT", s)
+    both_ways(s)
+    show("connect again", s.connect, at(FULL))
+    s.close()
+    s = connected(ECHO)
+    state("ESTABLISHED", s)
+    state("for nothing", s, 0)
+    state("for input", s, select.POLLIN)
+    state("for output", s, select.POLLOUT)
+    both_ways(s)
+    until(s, select.POLLIN)
+    state("readable", s)
+    state("for nothing", s, 0)
+    s.close()
+    s = connected(OBEDIENT)
+    shutdown(s, SHUT_WR)  # which it sees at once
+    sleep(100)
+    state("FIN-WAIT-2", s)
+    show("send", s.send, b"x")
+    s.settimeout(3)
+    show("recv", s.recv, 100)  # it said that before it hung up
+    until(s, select.POLLIN)
+    sleep(100)
+    state("TIME-WAIT", s)
+    both_ways(s)
+    s.close()
+    s = connected(DEAF)
+    fill(s)
+    shutdown(s, SHUT_WR)
+    state("FIN-WAIT-1", s)
+    both_ways(s)
+    sleep(1500)  # the peer's FIN comes
+    state("CLOSING", s)
+    both_ways(s)
+    s.close()
+    s = connected(CLOSER)
+    until(s, select.POLLIN)
+    state("CLOSE-WAIT", s)
+    show("recv", s.recv, 1)
+    state("CLOSE-WAIT, told", s)
+    shutdown(s, SHUT_WR)
+    sleep(100)
+    state("CLOSED again", s)
+    both_ways(s)
+    s.close()
+    s = connected(DEAF)
+    fill(s)
+    sleep(1500)
+    state("CLOSE-WAIT, full", s)
+    both_ways(s)
+    shutdown(s, SHUT_WR)
+    state("LAST-ACK", s)
+    both_ways(s)
+    s.close()
+    s = connected(SINK)
+    shutdown(s, SHUT_RD)
+    state("shut for reading", s)
+    both_ways(s)
+    s.close()
+
+
+def oddities():
+    s = connected(SINK)
+    show("much at once", s.send, bytes(300000))
+    show("write", lambda: s.write(bytes(300000)))
+    show("nothing", s.send, b"")
+    show("write nothing", s.write, b"")
+    show("read 0", s.read, 0)
+    show("readinto nothing", s.readinto, bytearray())
+    show("text", s.send, "text")
+    show("write text", s.write, "text")
+    show("memoryview", s.send, memoryview(b"abc")[1:])
+    show("array", s.write, bytearray(3))
+    show("recvfrom of a stream", lambda: s.recvfrom(1, 64))
+    show("listen", s.listen, 1)
+    show("bind", s.bind, at(8083, "0.0.0.0"))
+    s.close()
+    for call in ("recv", "read", "readinto", "readline", "accept", "listen"):
+        show(call + " when closed", getattr(s, call), *closed_arguments(call))
+    s = socket.socket()
+    show("listen before bind", s.listen, 1)
+    show("and again", s.listen, 1)
+    show("connect", s.connect, at(ECHO))
+    s.close()
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(at(8084, "0.0.0.0"))
+    s.listen(1)
+    s.settimeout(0.5)
+    call = connected(CALLER)
+    call.send(struct.pack("!H", 8084))
+    conn, _ = s.accept()
+    show("its time-out is not the listener's", conn.recv, 5)
+    s.close()  # the connection goes on
+    show("write", conn.write, b"goodbye\n")
+    show("recv", conn.recv, 100)
+    until(conn, select.POLLIN)
+    show("its end", conn.recv, 100)
+    conn.close()
+    call.close()
+
+
+def closed_arguments(call):
+    if call == "readinto":
+        return (bytearray(1),)
+    return () if call in ("accept", "readline") else (1,)
+
+
 def streams():
     s = connected(ECHO)
     s.write(b"one\ntwo\nthree!")
@@ -339,6 +499,8 @@ for part in (
     the_peer_closes,
     the_peer_resets,
     time_outs,
+    every_state,
+    oddities,
     streams,
     servers,
     datagrams,
