@@ -118,8 +118,8 @@ _places = array("i")  # the address of each page
 _moved = [0]  # functions that run from the flash
 _kinds = {}  # types of functions: _BYTECODE, _NATIVE, _VIPER
 _seen = {}  # modules: 0, or how deep in imports the one stands whose body still runs
+_waiting = 0  # how many stand there
 _depth = 1
-_running = ""  # the module whose body runs
 _import = None  # what imports, while we do it
 _keep = ()
 _kept = set()
@@ -149,7 +149,7 @@ def begin(keep=()):
         for name in sys.modules:
             _seen[name] = 0
         _import = builtins.__import__
-        builtins.__import__ = _imported
+        builtins.__import__ = _hook(_import)
     return True
 
 
@@ -164,36 +164,57 @@ def end():
     return _moved[0]
 
 
-def _imported(name, scope=None, local=None, wanted=None, level=0):
+def _hook(importing):
+    """What imports from now on. Native code that names nothing global leaves the caller's globals
+    in force, which say what a relative name is relative to; and it takes little of the C stack,
+    which imports within imports have to share."""
+
+    @micropython.native
+    def hook(
+        name,
+        scope=None,
+        local=None,
+        wanted=None,
+        level=0,
+        scope_of=globals,
+        absolute=_absolute,
+        before=_before,
+        importing=importing,
+        after=_after,
+    ):
+        if level:
+            name = absolute(name, level, scope_of())
+        depth = before()
+        module = importing(name, None, None, wanted, 0)
+        after(depth)  # not after an exception: the next one above that goes on sees to it
+        return module
+
+    return hook
+
+
+def _before():
     # A module whose body runs may just be in a function of its own: it has to wait until it is
     # done. When an import returns, all that it brought is.
-    global _depth, _running
+    global _depth, _waiting
     if len(sys.modules) != len(_seen):
-        new = ""
         for other in sys.modules:
             if other not in _seen:
                 _seen[other] = _depth - 1  # of the import that waits for it
-                if len(other) > len(new):
-                    new = other  # of a package and what is in it, that is what runs
-        _running = new or _running
-    before = _running
-    if level:
-        # Relative to whom the original would ask us, not our caller.
-        name = _absolute(name, level, scope["__name__"] if scope else _running)
+                _waiting += _depth > 1
     _depth += 1
-    try:
-        module = _import(name, None, None, wanted, 0)
-    finally:
-        _depth -= 1
-        _running = before
-    if len(sys.modules) != len(_seen) or _depth in _seen.values():
+    return _depth - 1
+
+
+def _after(depth):
+    global _depth
+    _depth = depth
+    if len(sys.modules) != len(_seen) or _waiting and depth in _seen.values():
         _look()
-    return module
 
 
-def _absolute(name, level, module):
-    parts = module.split(".")
-    if hasattr(sys.modules[module], "__path__"):
+def _absolute(name, level, scope):
+    parts = scope["__name__"].split(".")
+    if "__path__" in scope:
         level -= 1  # a package is its own folder
     if level:
         parts = parts[:-level]
@@ -249,9 +270,12 @@ def _sample():
 
 def _look():
     """Look through the modules that are done."""
+    global _waiting
     for name in sys.modules:
         mark = _seen.get(name, _depth)
         if mark >= _depth:
+            if name in _seen:
+                _waiting -= 1
             _seen[name] = 0
             content = getattr(sys.modules[name], "__dict__", None) or ()
             for key in content:

@@ -51,7 +51,8 @@ _INTR = const(22)
 _INTE = const(23)
 _EDGE = const(24)
 _LOOK = const(25)
-_SINK_AT = const(26)
+_ROUSE = const(26)
+_SINK_AT = const(27)
 
 _SAFETY = const(10)  # ms between looks while INT is high
 
@@ -231,11 +232,11 @@ class W5500(Wiznet):
                 sleep_ms(1)
             return True
         if ms == 0:
-            return alert(w, 0) != 0
+            return alert(w, w[_ROUSE]) != 0
         if spin:
             until = ticks_us() + spin
             while ticks_diff(until, ticks_us()) > 0:
-                if alert(w, 0):
+                if alert(w, w[_ROUSE]):
                     return True
         start = ticks_ms()
         came = alert(w, 1)
@@ -248,8 +249,14 @@ class W5500(Wiznet):
                 break
             idle()
             came = alert(w, 1)
-        alert(w, 0)
+        if not w[_ROUSE]:
+            alert(w, 0)
         return came != 0
+
+    def rouse(self):
+        if self._w[_INT]:
+            self._w[_ROUSE] = 1
+            alert(self._w, 1)
 
     def link(self) -> bool:
         self._w[_LOOK] = 1

@@ -103,6 +103,7 @@ class Net:
         self._leaving = []
         self._retired = []  # listeners that are closed, some of whose connections go on
         self.waiting = None  # tasks of asyncio, once loop.py has joined
+        self._timer = None
         self._watched = {}  # tcp.Socket, Listener ... -> (callback, its socket)
         if address is None:
             from smolmp.socket import dhcpv4
@@ -194,6 +195,9 @@ class Net:
 
     def up(self):
         """Have the addresses and the default route (again)."""
+        if self._timer is None:
+            self._timer = _waker()
+            self.device.rouse()
         if self.dhcp is not None:
             self.dhcp.start(self.iface)
             self.poll()
@@ -215,6 +219,9 @@ class Net:
             self.iface.remove_ip_addr(cidr.split("/")[0])
         self.iface.routes.remove_default()
         self.poll()
+        if self._timer:
+            self._timer.deinit()
+        self._timer = None
 
     def wait_up(self, ms=15000) -> bool:
         """Wait until there is an address and a cable, at most `ms`; False: there is none."""
@@ -395,6 +402,23 @@ class Net:
                     if core.sockets is None:
                         self.sockets.add(core)
                     self._streams.append(core)
+
+
+def _waker():
+    """A timer that wakes the processor for the stack: select.poll and asyncio sleep until something
+    interrupts, and it is they who drive it. False where there is no timer: they look by themselves.
+    """
+    try:
+        from machine import Timer
+    except ImportError:
+        return False
+    # A virtual one; the ESP32 has numbered ones only.
+    number = 3 if sys.platform == "esp32" else -1
+    return Timer(number, mode=Timer.PERIODIC, period=_LOOK_EVERY, callback=_woken)
+
+
+def _woken(_):
+    pass
 
 
 def _stream(rx, tx):

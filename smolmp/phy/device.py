@@ -107,3 +107,7 @@ class Device:
         loop; the stack never calls it. A device that cannot wait says True: poll again.
         """
         return True
+
+    def rouse(self):
+        """From now on a frame that comes wakes the processor also where it sleeps elsewhere than
+        in wait(): in select.poll or asyncio. For devices that have an interrupt and would not."""

@@ -39,6 +39,9 @@ class Middleware(Device):
     def wait(self, ms=None, spin=0) -> bool:
         return self.inner.wait(ms, spin)
 
+    def rouse(self):
+        self.inner.rouse()
+
     def __getattr__(self, name):
         if name == "inner":  # not set yet: or this would never end
             raise AttributeError(name)

@@ -86,6 +86,22 @@ import smolmp.wire.checksum as checksum  # noqa: E402
 for function in (Interface.add_ip_addr, Interface.poll, kernels.relate, passive.on_listen):
     assert 0x10000000 <= place(function) < 0x11000000, function
 assert place(checksum.checksum) >= 0x20000000
+# Names relative to who asks, long after its own import; and one that does not exist.
+import asyncio  # noqa: E402
+
+assert asyncio.start_server is sys.modules["asyncio.stream"].start_server
+try:
+    import smolmp.nothing  # type: ignore[import-not-found]  # noqa: F401
+
+    raise AssertionError
+except ImportError:
+    pass
+micropython.heap_lock()
+try:
+    import smolmp.iface.ipv4 as ipv4  # what is there already
+finally:
+    micropython.heap_unlock()
+assert 0x10000000 <= place(ipv4.emit) < 0x11000000
 try:
     inplace.install()
     raise AssertionError("its own ground was pulled away")
