@@ -28,6 +28,7 @@ _FLAGS = const(32)
 _FLAG_RESET = const(128)
 
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
+_LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
 _FOREVER = const(0x1FFFFFFF)  # ms: as long as a deadline may be
 
 # What a program may have set on a socket, and the next one shall not find.
@@ -405,9 +406,9 @@ class Net:
 
 
 def _waker():
-    """A timer that wakes the processor for the stack: select.poll and asyncio sleep until something
-    interrupts, and it is they who drive it. False where there is no timer: they look by themselves.
-    """
+    """A timer that wakes the processor for the stack: select.poll and asyncio sleep until
+    something interrupts, and it is they who drive it. False where there is no timer: they look
+    by themselves."""
     try:
         from machine import Timer
     except ImportError:

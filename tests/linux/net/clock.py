@@ -1,4 +1,4 @@
-"""clock.py [SERVERS]: what time it is, by SNTP; without SERVERS the DHCP lease tells whom to ask."""
+"""clock.py [SERVERS]: the time, by SNTP; without SERVERS the DHCP lease tells whom to ask."""
 
 import sys
 
