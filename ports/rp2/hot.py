@@ -33,9 +33,8 @@ WHAT = {
     "smolmp.iface.interface": ("Interface.poll", "Interface.poll_delay", "Interface.send")
     + ("Interface._tick",),
     "smolmp.iface.ipv4": ("emit", "next_hop", "ingress", "classify"),
-    "smolmp.iface.walk": ("answer", "begin", "egress", "ingress", "settle"),
+    "smolmp.iface.walk": ("begin", "egress", "ingress", "settle"),
     "smolmp.socket.set": (
-        "lone_bit",
         "next_bit",
         "next_turn",
         "take_lone",

@@ -26,9 +26,9 @@ from smolmp.counters import count
 from smolmp.iface import arp
 from smolmp.iface.configuration import Configuration
 from smolmp.iface.ipv4 import emit, next_hop
-from smolmp.iface.walk import answer, begin, egress, ingress
+from smolmp.iface.walk import begin, egress, ingress
 from smolmp.prng import Random
-from smolmp.socket.set import next_bit
+from smolmp.socket.set import count_bits, next_bit
 from smolmp.wire.ipv4 import emit as emit_ipv4
 
 _MEDIUM_ETHERNET = const(1)
@@ -247,7 +247,7 @@ class Interface(Configuration):
         2: sockets changed."""
         if now & _TICKS_MASK != self.now or self.busy:  # else a poll has let this ms begin
             begin(self, now, sockets)
-        sent = answer(self, sockets)
+        sent = egress(self, sockets, count_bits(sockets.marks, sockets.words), 0)
         if next_bit(sockets.changes, 0, sockets.slots) >= 0 and sockets.has_changes():
             return 2
         return 1 if sent else 0

@@ -9,7 +9,7 @@ from micropython import const
 from smolmp.counters import count
 from smolmp.iface import arp, ipv4
 from smolmp.iface.ipv4 import ingress as ipv4_ingress
-from smolmp.socket.set import clear_bit, count_bits, lone_bit, next_bit, next_turn
+from smolmp.socket.set import clear_bit, next_bit, next_turn
 from smolmp.wire.ethernet import parse as parse_ethernet
 
 ETHERTYPES = {0x0800: ipv4.ingress, 0x0806: arp.ingress}  # -> ingress(iface, sockets)
@@ -149,29 +149,6 @@ def settle(iface, sockets, slot, code) -> int:
     elif code == _BLOCKED:
         sockets.block(slot)
     return code
-
-
-@micropython.native
-def answer(iface, sockets) -> int:
-    """egress(), at most one packet of each marked socket. Most often one of them has one, and
-    nothing else is to be thought of."""
-    marks = sockets.marks
-    slot = lone_bit(marks, sockets.words)
-    neighbors = iface.neighbors
-    if (
-        slot < 0
-        or sockets.neighbor_events != neighbors.events
-        or neighbors.pending
-        or iface._announcing >= 0
-        or iface.busy
-        or iface.burst
-    ):
-        return egress(iface, sockets, count_bits(marks, sockets.words), 0)
-    code = sockets.dispatchers[slot](iface)
-    if code == _LAST:
-        clear_bit(marks, slot)
-        return 1
-    return 1 if settle(iface, sockets, slot, code) > 0 else 0
 
 
 def _packet(iface, sockets, n: int):

@@ -31,7 +31,7 @@ class _All:
         return index
 
 
-_ALL = _All()[:]  # a slice object made once: `del list[_ALL]` allocates nothing
+ALL = _All()[:]  # a slice object made once: `del list[ALL]` allocates nothing
 
 
 @micropython.viper
@@ -201,9 +201,9 @@ class SocketSet:
         self.marks = array("I")
         self.blocked = array("I")
         self.changes = array("I")
-        self._hidden = array("I")  # slots not to be reported: hide()
+        self.hidden = array("I")  # slots not to be reported: hide()
         self._generations = array("i")
-        self._report = []  # what poll returns
+        self.report = []  # what poll returns
         self._seed = seed
         self._count = 0
         self.words = 0
@@ -231,18 +231,18 @@ class SocketSet:
         self.marks.extend(array("I", more))
         self.blocked.extend(array("I", more))
         self.changes.extend(array("I", more))
-        self._hidden.extend(array("I", more))
+        self.hidden.extend(array("I", more))
         self._generations.extend(array("i", bytes(4 * extra)))
         self.deadlines.grow(slots)
         self.objects.extend([None] * extra)
         self.dispatchers.extend([None] * extra)
         # A list keeps its room when it is emptied in one go.
         report = [None] * slots
-        for i, socket in enumerate(self._report):
+        for i, socket in enumerate(self.report):
             report[i] = socket
-        kept = len(self._report)
-        self._report.extend(report[kept:])
-        del self._report[kept:]
+        kept = len(self.report)
+        self.report.extend(report[kept:])
+        del self.report[kept:]
         self.table = table
         self.words = words
         self.slots = slots
@@ -352,10 +352,10 @@ class SocketSet:
 
     def hide(self, slot: int):
         """Report `slot` no more, whatever happens to it, until show(slot)."""
-        set_bit(self._hidden, slot)
+        set_bit(self.hidden, slot)
 
     def show(self, slot: int):
-        clear_bit(self._hidden, slot)
+        clear_bit(self.hidden, slot)
 
     def deadline(self, slot: int, t: int):
         """`slot`'s earliest timer is due at `t` (ms mod 2**30; -1: it has none)."""
@@ -418,17 +418,17 @@ class SocketSet:
         return count_bits(self.marks, self.words)
 
     def has_changes(self) -> bool:
-        drop_bits(self.changes, self._hidden, self.words)
+        drop_bits(self.changes, self.hidden, self.words)
         return next_bit(self.changes, 0, self.slots) >= 0
 
     @micropython.native
     def take_changed(self):
         """The changed sockets, in slot order, each once: a list that the next call reuses."""
-        report = self._report
+        report = self.report
         if report:
-            del report[_ALL]
+            del report[ALL]
         changes = self.changes
-        slot = take_lone(changes, self._hidden, self.words)
+        slot = take_lone(changes, self.hidden, self.words)
         if slot >= 0:
             report.append(self.objects[slot])
         elif slot != -1:

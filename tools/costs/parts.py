@@ -15,6 +15,7 @@ from time import ticks_diff, ticks_us
 from micropython import heap_lock, heap_unlock
 
 from ports.unix.programs import command, services
+from smolmp.iface import steady
 from smolmp.iface.ipv4 import classify, emit, next_hop
 from smolmp.socket import tcp, udp
 from smolmp.socket.demux import find
@@ -109,38 +110,40 @@ def program(server):
     def ticks(server=server):
         return server.now
 
-    kit = (server, iface.poll, iface.poll_egress, iface.poll_delay, ticks, sockets, command.turn)
+    turn = command.turner(iface, sockets, None, ticks)
+    kit = (wire, sockets, turn, iface.poll_delay) + steady.bind(iface, sockets)
 
-    def turns(n):  # of few captured names: see docs/performance.md
-        server, poll, egress, delay, ticks, sockets, turn = kit
-        wire = server.wire
+    # Of few captured names: see docs/performance.md.
+    def turns(n):
+        wire, sockets, turn, delay, poll, answer = kit
         for i in range(n):
             if i & 15 == 0:
                 server.tick()
             wire.waiting = 1
-            turn(poll, egress, ticks, sockets, 1, 1, False)
-            turn(poll, egress, ticks, sockets, 64, 1, False)
-            delay(ticks(), sockets)
+            turn(1, 1, 0, False)
+            turn(64, 1, 0, False)
+            delay(server.now, sockets)
 
     def trip(parts):
+        wire, sockets, turn, delay, poll, answer = kit
         now = server.now
         wire.waiting = 1
         parts.start()
-        changed = iface.poll(now, sockets, 1)
+        changed = poll(now, 1)
         parts.mark(0)
         for socket in changed:
             socket.service()
         parts.mark(1)
-        iface.poll_egress(now, sockets)
+        answer(now)
         parts.mark(2)
-        iface.poll(now, sockets)
-        iface.poll_delay(now, sockets)
+        poll(now)
+        delay(now, sockets)
         parts.mark(3)
 
     return turns, trip
 
 
-PARTS = ("poll: one frame", "the program", "poll_egress", "until the next sleep")
+PARTS = ("poll: one frame", "the program", "answer", "until the next sleep")
 
 
 def tcp_echo():

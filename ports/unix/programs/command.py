@@ -12,7 +12,7 @@ from micropython import heap_lock, heap_unlock
 
 sys.path.insert(1, (sys.path[0] or ".") + "/../../..")
 
-from smolmp.iface import Interface
+from smolmp.iface import Interface, steady
 from smolmp.wire.address import is_unicast, parse_address
 
 DEVICE_OPTIONS = """
@@ -236,38 +236,56 @@ def interface(device, address, options, **more):
         options.wrong(str(e))
 
 
-@micropython.native
-def turn(poll, egress, ticks, sockets, budget, times, lock, hold=heap_lock, release=heap_unlock):
-    """Poll up to `times` times, until sockets changed, let their services run and send what they
-    said. True: sockets changed.
+def turner(iface, sockets, wait, ticks=time.ticks_ms):
+    """turn(budget, times, ms, lock): sleep up to `ms` if that is not 0, poll up to `times` times,
+    until sockets changed, let their services run and send what they said. True: sockets changed.
 
     After a poll that found nothing the next frame most likely comes alone: the program shall have
     it before anybody looks for a second one. What is said goes out without looking for frames.
     """
-    now = ticks()
-    if lock:
-        hold()
-    try:
-        changed = poll(now, sockets, budget)
-        while not changed and times > 1:
-            now = ticks()
-            changed = poll(now, sockets, 1)
-            times -= 1
-    finally:
+    poll, answer = steady.bind(iface, sockets)
+
+    @micropython.native
+    def turn(
+        budget,
+        times,
+        ms,
+        lock,
+        ticks=ticks,
+        poll=poll,
+        answer=answer,
+        wait=wait,
+        hold=heap_lock,
+        release=heap_unlock,
+    ):
+        if ms != 0:
+            wait(ms)
+        now = ticks()
         if lock:
-            release()
-    if not changed:
-        return False
-    for socket in changed:
-        socket.service()
-    if lock:
-        hold()
-    try:
-        egress(now, sockets)
-    finally:
+            hold()
+        try:
+            changed = poll(now, budget)
+            while not changed and times > 1:
+                now = ticks()
+                changed = poll(now, 1)
+                times -= 1
+        finally:
+            if lock:
+                release()
+        if not changed:
+            return False
+        for socket in changed:
+            socket.service()
         if lock:
-            release()
-    return True
+            hold()
+        try:
+            answer(now)
+        finally:
+            if lock:
+                release()
+        return True
+
+    return turn
 
 
 def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
@@ -285,22 +303,25 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     not worth it."""
     lock = not getattr(device, "allocates", False)
     ticks = time.ticks_ms
-    poll = iface.poll
-    egress = iface.poll_egress
     delay = iface.poll_delay
-    wait = device.wait
+    turn = turner(iface, sockets, device.wait)
     clock = time.ticks_us
     counters = iface.counters
     frames = counters[0]
     times = _LOOKS if spin else 1  # to poll is the cheapest way to look
     since = clock()
     first = budget
+    ms = 0
     while until is None or not until():
-        if turn(poll, egress, ticks, sockets, first, times, lock and first > 1):
+        if turn(first, times, ms, lock and first > 1):
             first = budget
             if not spin:
+                ms = 0
                 continue
         if spin:
+            if ms != 0:
+                since = clock()
+            ms = 0
             if counters[0] != frames:
                 frames = counters[0]
                 since = clock()
@@ -313,14 +334,10 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
             most = longest if isinstance(longest, int) else longest()
             if ms is None or ms > most:
                 ms = most
-        if ms != 0:
-            if not spin:
-                if counters[0] - frames <= 1:
-                    first = 1
-                frames = counters[0]
-            wait(ms)
-            if spin:
-                since = clock()
+        if ms != 0 and not spin:
+            if counters[0] - frames <= 1:
+                first = 1
+            frames = counters[0]
 
 
 def converse(iface, sockets, device, client, endpoint, options):
