@@ -3,7 +3,8 @@ once. Of use where looking things up is most of what a round trip costs; else do
 
     poll, answer = steady.bind(iface, sockets)
     for socket in poll(now, budget): ...            # as iface.poll(now, sockets, budget)
-    answer(now)                                     # as iface.poll_egress(now, sockets)
+    answer(now)                                     # as iface.poll_egress(now, sockets): not 0
+                                                    # when something was sent or changed
 
 They do what is plain: a lane is set, and the ms is the one of the last poll, so that time brought
 nothing. All else is Interface's; what its neighbours and tasks set up within the same ms waits for
@@ -18,6 +19,7 @@ from smolmp.socket.set import ALL, clear_bit, lone_bit, next_bit, take_lone
 
 _BURST = const(15)  # as Interface has it
 _LAST = const(2)
+_BUSY = const(-1)
 _TICKS_MASK = const(0x3FFFFFFF)
 
 
@@ -81,10 +83,13 @@ def bind(iface, sockets):
         if slot < 0 or iface.burst or now & _TICKS_MASK != iface.now:
             return rest(now, sockets)
         code = dispatchers[slot](iface)
+        if code == _BUSY:
+            sockets.turn = slot
+        else:
+            sockets.turn = slot + 1
         if code == _LAST:
             clear(marks, slot)
-        else:
-            settle(iface, sockets, slot, code)
-        return 1
+            return 1
+        return 1 if settle(iface, sockets, slot, code) > 0 else 0
 
     return poll, answer
