@@ -61,10 +61,11 @@ class Service:
     @micropython.native
     def run(self):
         try:
-            if not self.begun and (self.socket.may_send() or self.socket.may_recv()):
-                self.begun = True
+            begun = self.begun
+            if not begun and (self.socket.may_send() or self.socket.may_recv()):
+                self.begun = begun = True
                 self.begin()
-            if self.begun and self.serve():
+            if begun and self.serve():
                 return
         except OSError:  # reset or timed out: the socket is closed
             pass

@@ -264,10 +264,13 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
 
 
 @micropython.viper
-def wind_up(words: ptr32, counters: ptr32, taken: int) -> int:
-    """Count the `taken` segments of a batch. By how much SND.UNA is to be moved."""
+def wind_up(words: ptr32, counters: ptr32, taken: int, changes: ptr32, slot: int) -> int:
+    """Count the `taken` segments of a batch; the program is to be told, since there was text or
+    more was acknowledged. By how much SND.UNA is to be moved."""
     counters[_COUNT_RX_FRAMES] = counters[_COUNT_RX_FRAMES] + taken
     counters[_COUNT_TCP_IN] = counters[_COUNT_TCP_IN] + taken
+    i = slot >> 5
+    changes[i] = changes[i] | (1 << (slot & 31))
     n = words[_E_ACKED]
     words[_E_ACKED] = 0
     return n
@@ -278,18 +281,15 @@ def finish(iface, kit, words, taken, flags, count=wind_up, settle=settle, owe=ow
     """What the `taken` segments of the batch ask for, once."""
     socket, block, ring, known, second, board, changes, marks, slot = kit
     now = iface.now
-    n = count(words, iface.counters, taken)
+    n = count(words, iface.counters, taken, changes, slot)
     if n:
         what = settle(block, board, n, now, socket.rto_min)
         if what:
             iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
             follow(socket, iface, n, what)
-        elif not flags & _TEXT:
-            set(changes, slot)
     if flags & _GREW:
         set(marks, slot)
     if flags & _TEXT:
-        set(changes, slot)
         code = owe(block, now, socket.ack_delay)
         if code:
             if code < 0:
