@@ -17,6 +17,7 @@ from harness import targets
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT / "tools"))
 
+import lean  # noqa: E402
 import pack  # noqa: E402
 
 TREE = pack.repository()
@@ -154,3 +155,30 @@ def test_the_command_line_says_what_went_wrong(tmp_path):
     done = subprocess.run([*command, "--arch", "armv6m"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path)) == ["armv6m"]
+
+
+@pytest.mark.parametrize("architecture", pack.ARCHITECTURES)
+def test_what_boards_do_not_need_is_left_out(architecture):
+    """Line by line: a traceback's line is the source's."""
+    for name in TREE.files:
+        text = TREE.text(name)
+        prepared = lean.prepared(name, text, architecture)
+        before, after = text.split("\n"), prepared.split("\n")
+        assert len(before) == len(after), name
+        changed = {old.strip() for old, new in zip(before, after) if old != new}
+        imports = {"from micropython import const", "import micropython"}
+        for line in changed - imports:
+            assert "wide" in line or line == "one = 1", (name, line)
+        if architecture == "x64":
+            assert changed <= imports, name
+        else:
+            assert not re.search(r"^[^#]*\bwide\b", prepared.split('"""')[-1], re.MULTILINE), name
+
+
+def test_micropython_is_imported_where_it_is_used():
+    source = "import micropython\n\n\n@micropython.native\ndef f():\n    return 1\n"
+    assert "import" not in lean.prepared("f.py", source, "armv6m")
+    for used in ("micropython.heap_lock()", "x = micropython", "f(micropython.mem_info)"):
+        assert lean.prepared("f.py", f"{source}{used}\n", "armv6m").startswith(
+            "import micropython"
+        )

@@ -94,7 +94,8 @@ sockets.add(tcp.Socket(rx=512, tx=512))
 rx, tx = bytearray(2048), bytearray(2048)
 socket = cost("tcp_socket", lambda: sockets.add(tcp.Socket(rx=rx, tx=tx)))
 cost("tcp_listening", lambda: socket.listen(80))
-tcp.Listener
+cost("listener_heap", lambda: tcp.Listener)
+load("smolmp.socket.udp")
 from smolmp.socket import udp
 sockets.add(udp.Socket(rx=64, tx=64))
 print("udp_buffers", 2 * 1024)
@@ -102,6 +103,9 @@ cost("udp_socket", lambda: sockets.add(udp.Socket(rx=1024, tx=1024)))
 print("listener_buffers", 2 * 2 * 1024)
 cost("listener", lambda: sockets.add(tcp.Listener(backlog=4, pool=2, rx=1024, tx=1024)))
 """
+
+# The socket module with all it may import, on top of the above.
+NET = ("smolmp.socket.dhcpv4", "smolmp.socket.dns", "smolmp.net", "smolmp.net.module")
 
 
 def image(tree, names, empty=()):
@@ -168,9 +172,13 @@ async def objects(kind, tree):
     code = (INPLACE if kind == "inplace" else "") + BEGIN
     code += "\n".join(f"load({name!r})" for name in SERVER)
     firmware = FROZEN if kind == "frozen" else STOCK
-    found = await run(firmware, files, code + OBJECTS)
+    code += OBJECTS + "\n".join(f"load({name!r})" for name in NET)
+    found = await run(firmware, files, code)
     return {
         "tcp_server_heap": sum(found[name] for name in SERVER),
+        "net_heap": sum(found[name] for name in NET),
+        "listener_heap": found["listener_heap"],
+        "udp_heap": found["smolmp.socket.udp"],
         "free_then": found["free"],
         "interface_bytes": found["interface"] - found["interface_frames"],
         "socket_set_bytes": found["socket_set"],
@@ -202,7 +210,8 @@ def main(arguments):
     for kind, word in (("inplace", "mpy"), ("frozen", "frozen")):
         if options.only in (None, kind):
             found = asyncio.run(objects(kind, tree))
-            result[f"tcp_server_heap_{word}"] = found.pop("tcp_server_heap")
+            for name in ("tcp_server", "listener", "udp", "net"):
+                result[f"{name}_heap_{word}"] = found.pop(f"{name}_heap")
             result[f"free_after_{word}"] = found.pop("free_then")
             result.update(found)
     for name, octets in result.items():
