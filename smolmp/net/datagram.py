@@ -139,7 +139,7 @@ class Datagram:
             return self._transmit_raw(data, n, to[0] if to else self.target)
         core = self.core
         if to is None:
-            if core.remote is None:
+            if endpoint.is_unset(core.flow, _REMOTE):
                 raise OSError(_EDESTADDRREQ)
             return core.send(data, n)
         meta = udp.UdpMetadata(to)

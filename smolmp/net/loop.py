@@ -32,13 +32,15 @@ class Waiting:
         self.writers = [None] * slots
         self.ends = [None] * slots
 
-    def put(self, end, tasks, event):
-        """The running task waits for `event` of `end`; tasks: readers or writers."""
+    @micropython.native
+    def put(self, end, tasks, event, deadline=-1):
+        """The running task waits for `event` of `end`, with a `deadline` until then; tasks:
+        readers or writers. The slot where it stands there, -1: it need not wait."""
         task = core.cur_task
         below = end.core or end.listener
         if below is None or end.events(event):
             core._task_queue.push(task)
-            return
+            return -1
         slot = below.slot
         if slot >= len(tasks):  # the set has grown
             for each in (self.readers, self.writers, self.ends):
@@ -46,8 +48,20 @@ class Waiting:
         assert tasks[slot] is None
         tasks[slot] = task
         self.ends[slot] = end
-        task.data = self.queue  # who is asked to forget it, should it be cancelled
         self.queue.count(1)
+        if deadline >= 0:
+            core._task_queue.push(task, deadline)
+        else:
+            task.data = self.queue  # who is asked to forget it, should it be cancelled
+        return slot
+
+    def drop(self, tasks, slot, task):
+        """It waits there no more."""
+        if slot >= 0 and tasks[slot] is task:
+            tasks[slot] = None
+            if self.readers[slot] is None and self.writers[slot] is None:
+                self.ends[slot] = None
+            self.queue.count(-1)
 
     def note(self, changed):
         """A poll named these sockets."""
@@ -64,22 +78,29 @@ class Waiting:
         wanted = (0 if read is None else _POLLIN) | (0 if write is None else _POLLOUT)
         self.wake(slot, self.ends[slot].events(wanted))
 
-    @micropython.native
     def wake(self, slot, events):
         """As IOQueue has it: an error wakes both."""
         readers = self.readers
         writers = self.writers
-        push = core._task_queue.push
         if events & -5 and readers[slot] is not None:
-            push(readers[slot])
+            self.push(readers[slot])
             readers[slot] = None
-            self.queue.count(-1)
         if events & -2 and writers[slot] is not None:
-            push(writers[slot])
+            self.push(writers[slot])
             writers[slot] = None
-            self.queue.count(-1)
         if readers[slot] is None and writers[slot] is None:
             self.ends[slot] = None
+
+    def push(self, task):
+        """It runs next. One with a deadline stands in asyncio's queue already, and one that was
+        cancelled there shall keep that in mind."""
+        queue = self.queue
+        queue.count(-1)
+        if task.data is queue:
+            core._task_queue.push(task)
+        elif task.data is None:
+            core._task_queue.remove(task)
+            core._task_queue.push(task)
 
     def gone(self, slot):
         """The socket is closed: who waits shall hear it from the next call."""
@@ -90,10 +111,7 @@ class Waiting:
         for tasks in (self.readers, self.writers):
             for slot in range(len(tasks)):
                 if tasks[slot] is task:
-                    tasks[slot] = None
-                    if self.readers[slot] is None and self.writers[slot] is None:
-                        self.ends[slot] = None
-                    self.queue.count(-1)
+                    self.drop(tasks, slot, task)
                     return True
         return False
 

@@ -16,19 +16,28 @@ _NONAME = -2  # EAI_NONAME, as MicroPython's ports raise it
 def resolve(net, host: str, family: int = AF_UNSPEC):
     """The addresses of `host`, as text: an address, a name in net.hosts, or what DNS
     tells. OSError(-2): there is none."""
+    found = known(net, host)
+    if found is None:
+        found = net.resolve(host, family)
+    return of_family(found, family)
+
+
+def known(net, host):
+    """The addresses of `host` that need no asking, None: DNS has to be asked."""
     if isinstance(host, (bytes, bytearray)):
         host = bytes(host).decode()
     if not host:
         return ["0.0.0.0"]
     try:
-        found = [format_address(parse_address(host))]
+        return [format_address(parse_address(host))]
     except ValueError:
         if host in net.hosts:
-            found = [net.hosts[host]]
-        elif host == "localhost":
-            found = ["127.0.0.1"]
-        else:
-            found = net.resolve(host, family)
+            return [net.hosts[host]]
+        return ["127.0.0.1"] if host == "localhost" else None
+
+
+def of_family(found, family: int):
+    """Those of a family. OSError(-2): there are none."""
     if family == AF_INET:
         found = [text for text in found if ":" not in text]
     elif family == AF_INET6:

@@ -61,6 +61,7 @@ class socket(io.IOBase):
 
     # Waiting.
 
+    @micropython.native
     def _wait(self, start):
         """Let time pass until something may have changed. EAGAIN, ETIMEDOUT: no longer."""
         timeout = self._timeout
@@ -148,6 +149,7 @@ class socket(io.IOBase):
 
     # As sockets do it.
 
+    @micropython.native
     def recv_into(self, buf, n=0, flags=0):
         """Up to n octets (0: as many as fit) or one datagram into `buf`: how many.
 
@@ -182,6 +184,7 @@ class socket(io.IOBase):
         n = self.recv_into(buf, n, flags)
         return n, self._end.sender()
 
+    @micropython.native
     def send(self, data, flags=0):
         """Octets of `data` that were taken. A stream that blocks takes all of them, unless its
         time is over or the connection breaks meanwhile; others take what they have room for.
@@ -224,6 +227,7 @@ class socket(io.IOBase):
             if at >= len(data):
                 return
 
+    @micropython.native
     def _send(self, data, at, n, to, flags=0):
         end = self._open()
         net = self._net
@@ -242,6 +246,7 @@ class socket(io.IOBase):
 
     # As streams do it.
 
+    @micropython.native
     def _now_or_later(self, start):
         """Wait, or False where that would not do: the caller returns what it has."""
         if self._timeout == 0:
@@ -250,6 +255,7 @@ class socket(io.IOBase):
         self._wait(start)
         return True
 
+    @micropython.native
     def readinto(self, buf, n=-1):
         """Fill `buf` (or n octets of it): how many, fewer at the end of the stream or when no
         more can be had now; None: nothing can. Allocates nothing."""
@@ -322,6 +328,7 @@ class socket(io.IOBase):
                 break
         return bytes(line)
 
+    @micropython.native
     def write(self, data, at=-1, n=-1):
         """All of `data`: how much of it, less when no more fits now and the socket does not
         block; None: nothing does. write(data, n): the first n octets; write(data, at, n): those
@@ -358,6 +365,7 @@ class socket(io.IOBase):
     def flush(self):
         pass
 
+    @micropython.native
     def ioctl(self, request, arg):
         """What select.poll and asyncio ask."""
         if request == _IOCTL_POLL:

@@ -115,6 +115,7 @@ class Net:
 
     # Driving.
 
+    @micropython.native
     def poll(self):
         """Do what there is to do now; the sockets of the core that changed."""
         self.dirty = False
@@ -124,11 +125,18 @@ class Net:
         if changed and self.waiting is not None:
             self.waiting.note(changed)
         if changed and self._watched:
-            calls = [self._watched[core] for core in changed if core in self._watched]
-            if calls:
-                changed = list(changed)  # a callback may poll, which uses the core's list again
-                for callback, shell in calls:
-                    callback(shell)
+            changed = self._call_back(changed)
+        return changed
+
+    def _call_back(self, changed):
+        """What watch() was told; the list of those that changed, which a callback may outdate by
+        polling again."""
+        watched = self._watched
+        calls = [watched[core] for core in changed if core in watched]
+        if calls:
+            changed = list(changed)
+            for callback, shell in calls:
+                callback(shell)
         return changed
 
     def look(self):
@@ -136,6 +144,7 @@ class Net:
         if self.dirty or self.clock() != self.polled:
             self.poll()
 
+    @micropython.native
     def wait(self, ms=None):
         """Poll; unless that changed something, sleep until more may have happened, at most `ms`,
         and poll again."""
@@ -241,17 +250,21 @@ class Net:
             self.dns[:] = lease.dns
             self.search[:] = lease.search
 
-    def resolve(self, name, family):
-        """The addresses of a name by DNS, as text; [] without a server. Waits for the answer."""
+    def resolver(self):
+        """The dns.Client, with the servers of now."""
         if self._resolver is None:
             from smolmp.socket import dns
 
             self._resolver = dns.Client(self.iface, self.sockets)
         self._resolver.servers = self.dns
         self._resolver.search = self.search
+        return self._resolver
+
+    def resolve(self, name, family):
+        """The addresses of a name by DNS, as text; [] without a server. Waits for the answer."""
         if not self.dns and not name.endswith(".local"):
             return []
-        return self._resolver.resolve(name, family, self.wait)
+        return self.resolver().resolve(name, family, self.wait)
 
     def is_up(self) -> bool:
         return bool(self.device.link()) and len(self.iface.ip_addrs) > 0

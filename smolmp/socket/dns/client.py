@@ -94,11 +94,8 @@ class Client:
         """The addresses of `name`, as text, [] if there are none; wait() polls and waits until
         something may have happened, again and again. family: 0 (IPv4, and IPv6 where the
         interface has it), 2 (IPv4), 10 (IPv6)."""
-        kinds = [A] if family != _INET6 else [AAAA]
-        if family == _UNSPEC and 6 in self.iface.families:
-            kinds.append(AAAA)
         found = []
-        for kind in kinds:
+        for kind in self.kinds(family):
             query = self.query(name, kind)
             try:
                 while not query.done:
@@ -108,6 +105,13 @@ class Client:
                     self.cancel(query)
             found += query.records
         return found
+
+    def kinds(self, family: int):
+        """The types of record that have the addresses of a family."""
+        kinds = [A] if family != _INET6 else [AAAA]
+        if family == _UNSPEC and 6 in self.iface.families:
+            kinds.append(AAAA)
+        return kinds
 
     def reverse(self, address: str) -> Query:
         """Look the name of an address up: PTR."""
