@@ -9,6 +9,7 @@ import netlab
 import pytest
 from test_dhcp import ARGS, Dnsmasq
 from test_mqtt import Broker
+from web_server import Server, certificate
 
 HERE = "192.168.69.100"
 OPTIONS = (
@@ -88,6 +89,25 @@ def test_http_client(lan, target, tmp_path):
     finally:
         process.terminate()
         process.wait(10)
+    lan.check()
+
+
+def test_https_client(lan, target, tmp_path):
+    """A server it trusts, and one that somebody else vouches for."""
+    if not netlab.has("openssl"):
+        pytest.skip("openssl is missing: tools/setup system")
+    for name in ("right", "wrong"):
+        (tmp_path / name).mkdir()
+    right = certificate(tmp_path / "right", "example.org")
+    certificate(tmp_path / "wrong", "example.org")
+    server = Server(lan.kernel, 443, right)
+    for name, said in (("right", "^a page of 7 octets$"), ("wrong", "^no page: ")):
+        folder = tmp_path / name
+        (folder / "certificate.pem").rename(folder / "ca.pem")
+        program, _ = example(lan, target, "https_client.py", said, cwd=str(folder))
+        assert program.wait(20) == 0, program.output
+    assert server.seen.count("/") == 1
+    server.close()
     lan.check()
 
 
