@@ -13,7 +13,7 @@ import socket  # noqa: E402
 import ssl  # noqa: E402
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-context.verify_mode = ssl.CERT_REQUIRED
+context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]
 context.load_verify_locations(cafile="ca.pem")  # whose signature we trust; PEM or DER
 stream = socket.socket()
 stream.settimeout(10)
