@@ -44,7 +44,7 @@ _PLAIN = {
     (_IPPROTO_TCP, 18): ("timeout", 1),
 }
 _IGNORED = ((_SOL_SOCKET, 2), (_SOL_SOCKET, 6), (_SOL_SOCKET, 25), (_IPPROTO_IP, 1))
-_LEFT = const(3000)  # ms after the peer's FIN in which a program may still want to answer
+_ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _KEEP_ALIVE_IDLE = const(7200000)  # RFC 1122 4.2.3.6
 
 
@@ -206,7 +206,7 @@ class Stream:
         core = self.core
         if not self.ended or core.send_queue() or core.w[_STATE] not in (_CLOSED, _CLOSE_WAIT):
             return False
-        return ticks_diff(self.net.clock(), self.ended) > _LEFT
+        return ticks_diff(self.net.clock(), self.ended) > _ABANDONED
 
     # Octets.
 
