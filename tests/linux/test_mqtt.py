@@ -99,8 +99,11 @@ def converse(wire, target, broker, third_party, client, keep_alive, restarts):
         broker.publish("to/it", "welcome back %d" % n, "-q", "1")
         program.wait_line("^heard to/it welcome back %d$" % n)
 
-    program.process.kill()
-    program.wait()
+    if client == "polled":
+        broker.publish("to/it", "leave")  # by an RST
+    else:
+        program.process.kill()  # the broker waits for its keep-alive
     broker.ears.wait_line("^10 state gone$")
+    program.wait()
     wire.run(*"mosquitto_sub -C 1 -W 5 -t state -h".split(), wire.kernel_ip)
     wire.check()
