@@ -101,6 +101,7 @@ class Net:
         self.polled = clock()
         self._streams = [self.sockets.add(s) for s in streams]
         self._datagrams = [self.sockets.add(s) for s in datagrams]
+        self.ends = []  # stream.Stream: connections that programs opened and have not closed
         self._leaving = []
         self._retired = []  # listeners that are closed, some of whose connections go on
         self.waiting = None  # tasks of asyncio, once loop.py has joined
@@ -390,7 +391,8 @@ class Net:
         return len(self._streams) + over, total
 
     def _make_room(self):
-        """See that a connection is free; in need TIME-WAIT is cut short."""
+        """See that a connection is free; in need TIME-WAIT is cut short, or one is taken back
+        whose end the program was told of and left it at that, as umqtt does."""
         self._collect()
         if not self._streams:
             for core in self._leaving:
@@ -398,7 +400,15 @@ class Net:
                     core.release()
                     self._collect()
                     return
-            raise OSError(ENOMEM)
+            for end in self.ends:
+                if end.is_left():
+                    end.core.abort()
+                    end.close()
+                    self.poll()
+                    self._collect()
+                    break
+            if not self._streams:
+                raise OSError(ENOMEM)
 
     def _collect(self):
         """Take home what has ended."""

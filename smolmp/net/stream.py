@@ -6,6 +6,7 @@ is at its end (RFC 9293 3.10: the program was told).
 
 from array import array
 from errno import EADDRINUSE, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, ENOTCONN
+from time import ticks_diff
 
 from micropython import const
 
@@ -43,6 +44,7 @@ _PLAIN = {
     (_IPPROTO_TCP, 18): ("timeout", 1),
 }
 _IGNORED = ((_SOL_SOCKET, 2), (_SOL_SOCKET, 6), (_SOL_SOCKET, 25), (_IPPROTO_IP, 1))
+_ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _KEEP_ALIVE_IDLE = const(7200000)  # RFC 1122 4.2.3.6
 
 
@@ -60,7 +62,7 @@ class Stream:
         self.keep = False
         self.under_way = False  # connect() has not told of its end yet
         self.told = False  # of the error that broke the connection
-        self.ended = False  # receive() told of the peer's FIN
+        self.ended = 0  # when receive() told of the peer's FIN, 0: not yet
         self.watcher = None
 
     # Life.
@@ -140,7 +142,9 @@ class Stream:
         if core is None:
             core = net.take_stream()
             self.core = core
-        self.told = self.ended = False
+            net.ends.append(self)
+        self.told = False
+        self.ended = 0
         for level, name, value in self.options:
             self._apply(core, level, name, value)
         local = self.local
@@ -151,8 +155,7 @@ class Stream:
         try:
             core.connect(net.iface, remote, local)
         except OSError:
-            self.core = None
-            net.give_stream(core)
+            self._give()
             raise
         if self.watcher:
             net.watch(core, *self.watcher)
@@ -168,8 +171,7 @@ class Stream:
             return False
         self.under_way = False
         if core.error and not self.told:
-            self.core = None  # as new: connect() may try again
-            self.net.give_stream(core)
+            self._give()  # as new: connect() may try again
             raise OSError(core.error)
         return True
 
@@ -187,8 +189,24 @@ class Stream:
         if self.listener is not None:
             net.give_listener(self.listener, self.pool)
         elif self.core is not None:
-            net.give_stream(self.core)
-        self.core = self.listener = None
+            self._give()
+        self.listener = None
+
+    def _give(self):
+        core = self.core
+        self.core = None
+        if self in self.net.ends:
+            self.net.ends.remove(self)
+        self.net.give_stream(core)
+
+    def is_left(self) -> bool:
+        """Has the program been told that it is over, and has done nothing about it?"""
+        if self.told:
+            return True
+        core = self.core
+        if not self.ended or core.send_queue() or core.w[_STATE] not in (_CLOSED, _CLOSE_WAIT):
+            return False
+        return ticks_diff(self.net.clock(), self.ended) > _ABANDONED
 
     # Octets.
 
@@ -207,7 +225,7 @@ class Stream:
             raise OSError(ENOTCONN)
         n = core.peek_into(buf, n) if peek else core.recv_into(buf, n)
         if n == 0 and not self.ended:
-            self.ended = True
+            self.ended = self.net.clock() | 1
         return n
 
     def transmit(self, data, at, n, to):

@@ -9,6 +9,7 @@ import netlab
 import pytest
 from test_dhcp import ARGS, Dnsmasq
 from test_mqtt import Broker
+from web_server import Server, certificate
 
 HERE = "192.168.69.100"
 OPTIONS = (
@@ -37,6 +38,7 @@ def example(lan, target, name, ready, **more):
     return program, program.wait_line(ready)
 
 
+@pytest.mark.targets("unix64")
 def test_bringup(lan, target):
     program, _ = example(lan, target, "bringup.py", "^example.org is 192.168.69.100$")
     address = re.search(r"192\.168\.69\.5\d", program.output)[0]
@@ -53,6 +55,7 @@ def connect(lan, address, port):
     return s
 
 
+@pytest.mark.targets("unix32")
 def test_echo_server(lan, target):
     program, found = example(lan, target, "echo_server.py", r"^echo server at (\S+) port 7$")
     clients = [connect(lan, found[1].decode(), 7) for _ in range(3)]
@@ -75,6 +78,7 @@ def test_echo_server(lan, target):
     lan.check()
 
 
+@pytest.mark.targets("unix64")
 def test_http_client(lan, target, tmp_path):
     page = "<p>a page</p>\n" * 2000
     (tmp_path / "index.html").write_text(page)
@@ -91,6 +95,27 @@ def test_http_client(lan, target, tmp_path):
     lan.check()
 
 
+@pytest.mark.targets("unix32")
+def test_https_client(lan, target, tmp_path):
+    """A server it trusts, and one that somebody else vouches for."""
+    if not netlab.has("openssl"):
+        pytest.skip("openssl is missing: tools/setup system")
+    for name in ("right", "wrong"):
+        (tmp_path / name).mkdir()
+    right = certificate(tmp_path / "right", "example.org")
+    certificate(tmp_path / "wrong", "example.org")
+    server = Server(lan.kernel, 443, right)
+    for name, said in (("right", "^a page of 7 octets$"), ("wrong", "^no page: ")):
+        folder = tmp_path / name
+        (folder / "certificate.pem").rename(folder / "ca.pem")
+        program, _ = example(lan, target, "https_client.py", said, cwd=str(folder))
+        assert program.wait(20) == 0, program.output
+    assert server.seen.count("/") == 1
+    server.close()
+    lan.check()
+
+
+@pytest.mark.targets("unix64")
 def test_web(lan, target):
     program, found = example(lan, target, "web.py", r"^(http://\S+/)$")
     url = found[1].decode()
@@ -106,6 +131,7 @@ def test_web(lan, target):
     lan.check()
 
 
+@pytest.mark.targets("unix32")
 def test_mqtt_sensor(lan, target, tmp_path, third_party):
     """umqtt.simple where mip would lay it; micropython-home-assistant's stands in for it."""
     (tmp_path / "umqtt").mkdir()
@@ -125,6 +151,7 @@ def test_mqtt_sensor(lan, target, tmp_path, third_party):
     lan.check()
 
 
+@pytest.mark.targets("unix64")
 def test_capture(lan, target, tmp_path):
     program, found = example(lan, target, "capture.py", r"^ping (\S+)$", cwd=str(tmp_path))
     lan.run("ping", "-c", "25", "-i", "0.01", found[1].decode())

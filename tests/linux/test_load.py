@@ -1,4 +1,4 @@
-"""wrk: many clients at once that want much. SMOLMP_LOAD: for how many seconds (5)."""
+"""wrk: many clients at once that want much. SMOLMP_LOAD: for how many seconds (4)."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import netlab
 import pytest
 
 NET = "tests/linux/net/"
-SECONDS = int(os.environ.get("SMOLMP_LOAD", "5"))
+SECONDS = int(os.environ.get("SMOLMP_LOAD", "4"))
 
 
 @pytest.mark.targets("unix64")

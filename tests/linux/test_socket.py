@@ -288,6 +288,8 @@ def test_raw_sockets_callbacks_and_options(wire, target, peers):
     assert program.wait(40) == 0, program.output
     assert program.output.splitlines() == [
         "ping 192.168.69.100 0 b'\\x00M\\x00\\x01smolmp'",
+        "left [104, 104, 104, 104, 104]",
+        "gone 107",
         "tcp (7, False, 3000, 0) 64 minshall 0 9",
         "tcp 0 None",
         "all in use 12",

@@ -19,6 +19,7 @@ def servers(wire, tmp_path):
     secure.close()
 
 
+@pytest.mark.targets("unix32")
 def test_requests_and_mip(wire, target, servers, tmp_path):
     with wire.kernel.socket() as silent:
         silent.bind((netlab.KERNEL_IP, 8002))

@@ -47,6 +47,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(HELPER)
         elif path == "/large.bin" and self.headers["X-Who"] == "smolmp":
             self.answer(LARGE)
+        elif path == "/":
+            self.answer(b"welcome")
         elif path == "/moved":
             self.answer(b"", 302, Location=here + "/arrived")
         elif path == "/arrived":

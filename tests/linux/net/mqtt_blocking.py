@@ -8,7 +8,8 @@ sys.path.append(sys.argv[1])
 from ports.unix.tuntap import Tap
 from smolmp.net import Net
 
-net = Net(Tap("tap0"), "192.168.69.1/24", hosts={"broker": sys.argv[2]}).install()
+# Two connections, and it leaves open what broke: the third one is the first again.
+net = Net(Tap("tap0"), "192.168.69.1/24", hosts={"broker": sys.argv[2]}, tcp=2).install()
 
 from mha.umqtt import MQTTClient  # noqa: E402
 

@@ -26,8 +26,13 @@ client = MQTTClient(
 )
 
 
+leaving = []
+
+
 def heard(topic, payload):
     print("heard", topic, bytes(payload).decode())
+    if bytes(payload) == b"leave":
+        leaving.append(topic)
 
 
 def connected(*_):
@@ -43,7 +48,7 @@ client.publish("from/polled", b"x" * 5000)
 client.publish("from/polled", b"at least once", qos=1, on_publish=lambda *_: print("published"))
 client.connect()
 poll = select.poll()
-while True:
+while not leaving:
     now = ticks_ms()
     client.handle(now)
     due = client.next_deadline(now)
@@ -56,3 +61,4 @@ while True:
         poll.register(stream, client.io_interest(now))
         poll.poll(wait)
         poll.unregister(stream)
+net.finish(0)  # without a word to the broker

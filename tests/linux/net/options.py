@@ -10,7 +10,7 @@ from ports.unix.tuntap import Tap
 from smolmp.net import Net
 
 PEER = sys.argv[1]
-ECHO, CALLER, UDP_ECHO = 7001, 7006, 7008
+ECHO, RESETTER, CALLER, UDP_ECHO = 7001, 7003, 7006, 7008
 
 # One of each: whoever opens one gets what the last one had.
 net = Net(Tap("tap0"), "192.168.69.1/24", tcp=2, udp=1).install()
@@ -71,6 +71,28 @@ def options_end_with_the_socket():
     u.close()
 
 
+def left_behind():
+    """More connections than there are, none of them closed: all were told that they broke."""
+    kept = []
+    told = []
+    for _ in range(5):
+        s = socket.socket()
+        s.connect((PEER, RESETTER))
+        kept.append(s)
+        s.send(b"x")
+        try:
+            s.recv(1)
+        except OSError as e:
+            told.append(e.errno)
+    print("left", told)
+    try:
+        kept[0].recv(1)
+    except OSError as e:
+        print("gone", e.errno)
+    for s in kept:
+        s.close()
+
+
 def callbacks():
     heard = []
 
@@ -100,6 +122,8 @@ def callbacks():
 
 
 ping()
+left_behind()
+net.finish()
 options_end_with_the_socket()
 net.finish()
 callbacks()
