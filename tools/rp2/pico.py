@@ -60,7 +60,8 @@ def image(files, base=None):
 
 def content(octets, name):
     """The octets of a file in a littlefs image."""
-    with _system(octets).open(name, "rb") as file:
+    system = _system(octets)
+    with system.open(name, "rb") as file:
         return file.read()
 
 
