@@ -63,7 +63,7 @@ size: setup-rp2
 
 # An emulated Pico: armv6m, 240 KB of heap, alignment faults.
 test-rp2: setup-rp2
-	@$(VENV)/python -m pytest tests/unit tests/linux/test_pico.py --target rp2,rp2-frozen $(PYTEST)
+	@$(VENV)/python -m pytest tests/unit tests/pico --target rp2,rp2-frozen $(PYTEST)
 
 # On the same Pico, with a modelled W5500 and the model of its flash cache: figures in simulated
 # time, the same on every machine, into build/bench-rp2.json.

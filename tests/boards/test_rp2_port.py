@@ -2,6 +2,8 @@
 the chip, and `make bench-rp2`'s figures, which are the same in every run, against their bars."""
 
 import json
+import os
+import re
 import subprocess
 
 import pytest
@@ -66,9 +68,11 @@ sys.stdout.write(printed.decode() + error.decode())
 
 
 def run(*arguments, text=None):
+    """What a program of tools/rp2 prints."""
     done = subprocess.run(
         [str(emulated.PYTHON), *map(str, arguments)],
         cwd=ROOT / "tools/rp2",
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tools/rp2")},
         input=text,
         capture_output=True,
         text=True,
@@ -96,3 +100,12 @@ def test_the_figures_of_a_pico_reach_their_bars(tmp_path, row):
     assert figures["segment_us"] < 1200
     table = figures["segment_table"]
     assert abs(sum(table.values()) - figures["segment_us"]) < 20
+
+
+FAULTS = ROOT / "tests/boards/rp2_faults.py"
+
+
+@pytest.mark.parametrize("name", re.findall(r"^def test_(\w+)", FAULTS.read_text(), re.MULTILINE))
+def test_the_driver(name):
+    """Each in a process of its own, with the emulator's Python."""
+    run(FAULTS, "test_" + name)

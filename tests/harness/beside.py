@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("boards", "harness", "shim")
+ROOMS = ("boards", "harness", "pico", "shim")
 NICE = "10"  # below the tests with Linux, above the emulated boards' unit tests
 LIMIT = 1500.0  # seconds for a file: each test has limits of its own
 

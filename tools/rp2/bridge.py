@@ -1,7 +1,7 @@
 """An emulated Pico with a W5500 whose cable ends in a TAP: Linux talks to it.
 
     bridge.py FD|DEVICE [--kind stock|frozen] [--put NAME=FILE]... [--main FILE] [--loss PERCENT]
-              [--seed N] [--faults SECONDS] [--seconds N]
+              [--seed N] [--faults SECONDS] [--seconds N] [--once] [--get NAME=FILE]...
 
 FD|DEVICE   an inherited descriptor of a TAP, or its name
 --kind      how smolmp is on it: see installed.py                                  (stock)
@@ -10,6 +10,8 @@ FD|DEVICE   an inherited descriptor of a TAP, or its name
 --loss      of the frames that come and of those that go, so many in a hundred are lost
 --faults    a fault of the chip (tests/models/w5500.py) every so many simulated seconds
 --seconds   end after so many simulated seconds
+--once      end when main.py does: exit status 1 when it printed a traceback
+--get       when it ends, this file of its flash becomes that one here
 
 What the board prints, comes out; bridge.py's own lines begin with "bridge:".
 
@@ -29,9 +31,9 @@ import sys
 import time
 
 import installed
-import pico as emulator
 from ethernet import Ethernet
 
+import pico as emulator
 from unit import compiled, sources
 
 SLICE = 200_000  # ns at once
@@ -136,10 +138,18 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--faults", type=float, default=0)
     p.add_argument("--seconds", type=float)
+    p.add_argument("--once", action="store_true")
+    p.add_argument("--get", action="append", default=[])
     a = p.parse_args()
-    board = installed.board(
-        a.kind, files(a.put, a.main), output=lambda data: say(data.decode(errors="replace"))
-    )
+    said = bytearray()
+
+    def hear(data):
+        say(data.decode(errors="replace").replace("\r", ""))
+        if a.once and not bridge.ended:
+            said.extend(data)
+            bridge.ended = b"\n>>> " in said
+
+    board = installed.board(a.kind, files(a.put, a.main), output=hear)
     port = Ethernet(board)
     port.lossy(a.loss, a.seed)
     bridge = Bridge(port, open_tap(a.tap))
@@ -154,7 +164,12 @@ def main():
     say("bridge: the board has booted\n")
     bridge.run(None if a.seconds is None else int(a.seconds * emulator.SECOND))
     say("\n" + bridge.report() + "\n")
+    for get in a.get:
+        name, _, path = get.partition("=")
+        with open(path, "wb") as file:
+            file.write(emulator.content(board.filesystem, name))
+    return 1 if b"Traceback" in said else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

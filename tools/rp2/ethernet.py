@@ -15,9 +15,10 @@ import random
 import sys
 from collections import deque
 
-import pico as emulator
 from rp2040py.gpio_pin import GPIOPinState
 from spi import NotModelled, Spi
+
+import pico as emulator
 
 sys.path.insert(0, str(emulator.ROOT / "tests" / "models"))
 
@@ -94,15 +95,24 @@ class Ethernet:
             self.excused += 1
         return bytes(miso)
 
+    def excuse(self, nanos=0):
+        """From now until a second after `nanos` the chip is not as the driver left it, and what
+        the driver does wrong with it is only counted."""
+        self._fault_at = self.pico.now + nanos
+
+    def lose_edge(self):
+        """INT will fall, and the processor is not told."""
+        self._edges_to_lose += 1
+
     def fault(self, random):
         """One of the faults that the chip's model knows; it passes by itself."""
         chip, ms = self.chip, random.randrange(1, 100)
         name = random.choice(("length", "edge", "reset", "link", "dead", "stuck", "mute", "flip"))
-        self._fault_at = self.pico.now + ms * emulator.MS
+        self.excuse(ms * emulator.MS)
         if name == "length":
             chip.corrupt = random.choice((0, 1, 2, 61, 1517, 1600, 0x8000, 0xFFFF))
         elif name == "edge":
-            self._edges_to_lose += 1
+            self.lose_edge()
         elif name == "reset":
             chip.reset()
         elif name == "flip":

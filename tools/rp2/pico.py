@@ -48,18 +48,7 @@ class Stuck(RuntimeError):
 def image(files, base=None):
     """The octets of a littlefs image with `files`, {name on the board: octets}; what else is in
     the image `base`, stays."""
-    # Version 2.0 of the disk's format is what all firmware reads; a board that wrote made it 2.1.
-    system = littlefs.LittleFS(
-        block_size=BLOCK,
-        block_count=BLOCKS,
-        disk_version=0x00020001 if base else 0x00020000,
-        mount=False,
-    )
-    if base:
-        system.context.buffer[:] = base
-    else:
-        system.format()
-    system.mount()
+    system = _system(base)
     for name, data in files.items():
         folder = os.path.dirname(name)
         if folder:
@@ -67,6 +56,30 @@ def image(files, base=None):
         with system.open(name, "wb") as file:
             file.write(data)
     return bytes(system.context.buffer)
+
+
+def content(octets, name):
+    """The octets of a file in a littlefs image."""
+    system = _system(octets)
+    with system.open(name, "rb") as file:
+        return file.read()
+
+
+def _system(octets):
+    """A littlefs image mounted; None: a new one."""
+    # Version 2.0 of the disk's format is what all firmware reads; a board that wrote made it 2.1.
+    system = littlefs.LittleFS(
+        block_size=BLOCK,
+        block_count=BLOCKS,
+        disk_version=0x00020001 if octets else 0x00020000,
+        mount=False,
+    )
+    if octets:
+        system.context.buffer[:] = octets
+    else:
+        system.format()
+    system.mount()
+    return system
 
 
 def flash(files, path):

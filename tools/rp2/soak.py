@@ -2,7 +2,7 @@
 
     soak.py [--minutes 10] [--loss 2] [--seed 1] [--faults 5] [--kind stock|frozen]
 
-The Pico runs tests/linux/pico_host.py. The peer connects and reconnects: TCP echoes of all sizes,
+The Pico runs tests/pico/host.py. The peer connects and reconnects: TCP echoes of all sizes,
 a page, octets for a digest, datagrams; pauses between them; sometimes it resets. The wire loses
 `--loss` frames in a hundred each way, and every `--faults` seconds something happens to the chip
 (tests/models/w5500.py). Every octet is compared. At the end the host must have given back all that
@@ -18,17 +18,17 @@ import random
 import sys
 
 import installed
-import pico as emulator
 from bridge import files
 from ethernet import Ethernet
 from peer import Peer
 
+import pico as emulator
 from smolmp.socket import tcp, udp
 
 HOST = "192.168.69.1"
 PATIENCE = 120 * emulator.SECOND  # for one talk
 WARM = 20 * emulator.SECOND  # by then every buffer was used once
-MAIN = emulator.ROOT / "tests" / "linux" / "pico_host.py"
+MAIN = emulator.ROOT / "tests" / "pico" / "host.py"
 ECHO, DIGEST, PAGE = 7, 9, 80
 
 

@@ -1,4 +1,4 @@
-"""main.py of the emulated Pico in test_pico_programs.py: programs that others wrote, over smolmp.
+"""main.py of the emulated Pico in test_programs.py: programs that others wrote, over smolmp.
 
 A page by `requests`; a word with an MQTT broker by umqtt; then microdot serves, and on port 7 an
 echo with asyncio's streams.
@@ -44,7 +44,6 @@ client.subscribe(b"to/pico", 1)
 client.publish(b"state", b"here", retain=True)
 client.wait_msg()
 client.disconnect()
-del client, r
 
 from microdot import Microdot  # noqa: E402
 

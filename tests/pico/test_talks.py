@@ -1,4 +1,5 @@
-"""A Pico with a W5500, emulated (tools/rp2), and Linux at the other end of its cable."""
+"""Linux pings an emulated Pico, fetches a page, echoes, moves a megabyte each way; and a minute of
+everything in simulated time."""
 
 import hashlib
 import json
@@ -14,27 +15,10 @@ from transfer import MB
 
 from harness import targets
 
-HOST = "tests/linux/pico_host.py"
-KINDS = {target.name: target for target in (targets.Rp2, targets.Rp2Frozen)}
-
-
-@pytest.fixture(params=KINDS)
-def pico(bare_wire, request):
-    """The wire at whose end a Pico runs pico_host.py."""
-    target = KINDS[request.param]()
-    why = target.missing()
-    if why:
-        pytest.skip(f"target {target.name} is missing: {why}")
-    wire = bare_wire
-    wire.tap()
-    fd = wire.kernel.open_tap()
-    argv = [target.program(), "tools/rp2/bridge.py", fd, "--kind", target.kind, "--main", HOST]
-    wire.board = wire.kernel.program(argv, wire.name + "-board.log", fds=(fd,))
-    wire.programs.append(wire.board)
-    os.close(fd)
-    wire.board.wait_line("^ready", 120)
-    wire.kernel.settle("tap0")
-    return wire
+HOST = "tests/pico/host.py"
+kinds = pytest.mark.parametrize(
+    "pico", [targets.Rp2, targets.Rp2Frozen], ids=lambda target: target.name, indirect=True
+)
 
 
 def page(wire):
@@ -53,7 +37,9 @@ def echo(wire, data):
     return got
 
 
+@kinds
 def test_ping_page_and_echoes(pico):
+    pico.board.start(HOST)
     said = pico.run("ping", "-c", "10", "-i", "0.2", "-W", "5", pico.ip)
     assert " 0% packet loss" in said, said
     numbers, text = page(pico)
@@ -72,7 +58,9 @@ def test_ping_page_and_echoes(pico):
     pico.check(expect="icmp.type == 0")
 
 
+@kinds
 def test_a_megabyte_each_way(pico):
+    pico.board.start(HOST)
     before, _ = page(pico)
     data = os.urandom(MB)
     with pico.connect(9, 120) as s:

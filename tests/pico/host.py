@@ -1,4 +1,4 @@
-"""main.py of the emulated Pico in test_pico.py: a host on a W5500 that serves all there is.
+"""main.py of the emulated Pico in test_talks.py: a host on a W5500 that serves all there is.
 
 UDP 7 echoes; TCP 7 echoes; 9 takes everything and answers its length and SHA-256 when the peer
 ends its half; 19 sends a megabyte, octet i is i & 255, and closes; 80 is a page with counters.
