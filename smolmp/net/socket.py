@@ -203,7 +203,7 @@ class socket(io.IOBase):
                         at += sent
             except OSError as e:
                 if e.errno != ETIMEDOUT:
-                    raise
+                    raise e  # native code knows no bare raise
             self._net.poll()
         return at
 

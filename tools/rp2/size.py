@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import lean  # noqa: E402
 import pack  # noqa: E402
+
 import pico  # noqa: E402
 
 ROOT = HERE.parents[1]
