@@ -21,6 +21,8 @@ WIDE = (
     (re.compile(r" and not wide\b"), ""),
 )
 WIDE_ARCHITECTURES = ("x64",)
+# A branch that says of itself that it is for others.
+NOT_HERE = re.compile(r"^( +)if [^\n#]*:(?=  # not on a board: )", re.MULTILINE)
 
 
 def prepared(name, text, architecture):
@@ -32,4 +34,5 @@ def prepared(name, text, architecture):
     if architecture not in WIDE_ARCHITECTURES:
         for pattern, instead in WIDE:
             text = pattern.sub(instead, text)
+        text = NOT_HERE.sub(r"\1if False:", text)
     return text

@@ -20,7 +20,7 @@ AAAA = const(28)
 SRV = const(33)
 _OPT = const(41)
 
-HEADER_DNS = const(12)
+_HEADER_DNS = const(12)
 _IN = const(1)
 _NAME_SIZE = const(255)
 
@@ -87,7 +87,7 @@ def decode(message, at: int):
             if end < 0:
                 end = at + 2
             at = (length & 63) << 8 | message[at + 1]
-            if at >= limit or at < HEADER_DNS:
+            if at >= limit or at < _HEADER_DNS:
                 break
             limit = at
         else:
@@ -97,21 +97,21 @@ def decode(message, at: int):
 
 def names(value):
     """The names of a search list (RFC 3397), as text: its pointers count from its beginning."""
-    message = bytes(HEADER_DNS) + bytes(value)
+    message = bytes(_HEADER_DNS) + bytes(value)
     found = []
     # Its pointers are to be 12 larger here.
     shifted = bytearray(message)
-    at = HEADER_DNS
+    at = _HEADER_DNS
     while at < len(message):
         length = message[at]
         if length >= 192 and at + 1 < len(message):
-            to = ((length & 63) << 8 | message[at + 1]) + HEADER_DNS
+            to = ((length & 63) << 8 | message[at + 1]) + _HEADER_DNS
             shifted[at] = 192 | to >> 8 & 63
             shifted[at + 1] = to & 255
             at += 2
         else:
             at += 1 + length
-    at = HEADER_DNS
+    at = _HEADER_DNS
     while at < len(message):
         name, at = decode(shifted, at)
         if name is None:

@@ -29,9 +29,9 @@ def test_from_mpy_files_it_stays_within_its_heap(size, tmp_path):
     size("--only", "inplace", "--json", str(out))
     found = json.loads(out.read_text())
     # Octets are exact: the bars are a little above what was measured last.
-    assert found["tcp_server_heap_mpy"] <= 56 * 1024, found  # 60 KB are promised
+    assert found["tcp_server_heap_mpy"] <= 57 * 1024, found  # 60 KB are promised
     assert found["net_heap_mpy"] <= 30 * 1024, found
-    assert found["listener_heap_mpy"] <= 5 * 1024, found
+    assert found["listener_heap_mpy"] <= 5.25 * 1024, found
     assert found["udp_heap_mpy"] <= 6 * 1024, found
     assert found["free_after_mpy"] >= 168 * 1024, found
     assert found["tcp_socket_bytes"] <= 768, found
@@ -46,7 +46,7 @@ def test_frozen_it_stays_within_its_heap(size, tmp_path):
     out = tmp_path / "size.json"
     size("--only", "frozen", "--json", str(out))
     found = json.loads(out.read_text())
-    assert found["tcp_server_heap_frozen"] <= 27 * 1024, found
+    assert found["tcp_server_heap_frozen"] <= 27.5 * 1024, found
     assert found["net_heap_frozen"] <= 12 * 1024, found
     assert found["tcp_socket_bytes"] <= 768, found
 

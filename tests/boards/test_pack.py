@@ -168,7 +168,8 @@ def test_what_boards_do_not_need_is_left_out(architecture):
         changed = {old.strip() for old, new in zip(before, after) if old != new}
         imports = {"from micropython import const", "import micropython"}
         for line in changed - imports:
-            assert "wide" in line or line == "one = 1", (name, line)
+            known = "wide" in line or line == "one = 1" or "  # not on a board: " in line
+            assert known, (name, line)
         if architecture == "x64":
             assert changed <= imports, name
         else:

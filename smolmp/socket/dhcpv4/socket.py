@@ -13,19 +13,10 @@ from smolmp.wire import dhcpv4 as wire
 from smolmp.wire.address import parse_address, to_words
 from smolmp.wire.udp import parse
 
+# One text: a board need not keep each word.
 STATES = (
-    "STOPPED",
-    "WAITING",
-    "SELECTING",
-    "REQUESTING",
-    "REBOOTING",
-    "PROBING",
-    "BOUND",
-    "RENEWING",
-    "REBINDING",
-    "INFORMING",
-    "INFORMED",
-    "RELEASING",
+    "STOPPED WAITING SELECTING REQUESTING REBOOTING PROBING BOUND RENEWING REBINDING INFORMING"
+    " INFORMED RELEASING"
 )
 _STOPPED = const(0)
 _WAITING = const(1)  # before it begins anew
@@ -143,7 +134,7 @@ class Socket(Lane):
 
     @property
     def state(self) -> str:
-        return STATES[self._state]
+        return STATES.split()[self._state]
 
     def __repr__(self):
         return "dhcpv4 %s%s" % (self.state, " " + repr(self.lease) if self.lease else "")

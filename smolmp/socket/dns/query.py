@@ -16,6 +16,7 @@ from smolmp.wire.address import (
     to_words,
 )
 
+_HEADER_DNS = const(12)
 NONAME = const(-2)  # errors, numbered as getaddrinfo() has them: there is no such name
 AGAIN = const(-3)  # nobody answered, or nothing that makes sense
 NODATA = const(-5)  # the name has no such record
@@ -235,7 +236,7 @@ class Query(Lane):
         if (
             self.done
             or self._stream is not None
-            or end - at < wire.HEADER_DNS
+            or end - at < _HEADER_DNS
             or rx[at] << 8 | rx[at + 1] != self._ident
             or (self._mdns and not self._is_near(iface))
             or not self._answer(bytes(memoryview(rx)[at:end]))
@@ -258,12 +259,12 @@ class Query(Lane):
 
     def _answer(self, message) -> bool:
         """Take an answer in; False: it is none to our question."""
-        if len(message) < wire.HEADER_DNS or message[2] & 0xF8 != 0x80:
+        if len(message) < _HEADER_DNS or message[2] & 0xF8 != 0x80:
             return False
         if message[0] << 8 | message[1] != self._ident:
             return False
         questions = wire.number(message, 4)
-        at = wire.HEADER_DNS
+        at = _HEADER_DNS
         if questions == 1:
             question = self._question
             end = at + len(question)
@@ -302,7 +303,7 @@ class Query(Lane):
     def _follow(self, message, found):
         """From alias to alias (RFC 1034 3.6.2) within the answer, and beyond."""
         answers = found[: wire.number(message, 6)]
-        name = wire.decode(bytes(wire.HEADER_DNS) + self._asked, wire.HEADER_DNS)[0]
+        name = wire.decode(bytes(_HEADER_DNS) + self._asked, _HEADER_DNS)[0]
         begun = self._chain
         while True:
             here = wire.fold(name)

@@ -182,7 +182,8 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             room = w[_RX] - end
         one = 1
         wide = int(one << 31 > 0)
-        if n <= _FEW and n <= room:  # what people type and programs ask: the call would cost more
+        if n <= _FEW and n <= room:  # not on a board: the lane would not fit into a flash page
+            # What people type and programs ask: the call would cost more.
             p = ptr8(int(f) + 36 + header)
             d = ptr8(end + int(ptr32(ring)))
             i = 0
