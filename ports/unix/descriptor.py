@@ -55,6 +55,9 @@ _ENETDOWN = const(100)  # the errno module has not all of them
 _TUNGETIFF = 0x800454D2
 _SIOCGIFMTU = const(0x8921)
 _IFF_TAP = const(2)
+_SIOCGIFFLAGS = const(0x8913)
+_IFF_UP = const(1)
+_IFF_RUNNING = const(64)
 
 if ffi:
     libc = ffi.open(None)
@@ -223,6 +226,8 @@ class Descriptor(Device):
         self.lost = 0
         self._ethernet = 1 if medium == _ETHERNET else 0
         self._up = True
+        self._ran = False
+        self._flags = None
         if self._stream is None:
             self._make_nonblocking()
             self._stream = open(self._fd, "r+b")
@@ -290,9 +295,22 @@ class Descriptor(Device):
     def close(self):
         self._poll.unregister(self._stream)
         self._stream.close()
+        if self._flags is not None:
+            self._asker.close()
 
     def link(self) -> bool:
-        """False from when the kernel said that the device is down until it takes a frame."""
+        """Is the device up, and, once it had a carrier, has it one? Where the kernel cannot be
+        asked (no ffi, no name): False from when it refuses a frame until it takes one."""
+        if ffi and self.name:
+            if self._flags is None:
+                self._flags = bytearray(40)  # a struct ifreq
+                self._flags[: len(self.name)] = self.name.encode()
+                self._asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            if c_ioctl(self._asker.fileno(), _SIOCGIFFLAGS, self._flags) == 0:
+                flags = self._flags[16]
+                if flags & _IFF_RUNNING:
+                    self._ran = True  # the kernel tells of it some time after a TAP is opened
+                self._up = bool(flags & _IFF_RUNNING if self._ran else flags & _IFF_UP)
         return self._up
 
     def _receiver(self):

@@ -209,8 +209,8 @@ class Queue(core.IOQueue):
         if task is not None and time.ticks_diff(task.ph_key, time.ticks_ms()) <= 0:
             return 0  # the polls have woken it
         for net in _nets:
-            delay = net.iface.poll_delay(net.clock(), net.sockets)
-            if delay is not None and (dt < 0 or delay < dt):
+            delay = net.delay()
+            if dt < 0 or delay < dt:
                 dt = delay
         return dt
 

@@ -61,7 +61,6 @@ class socket(io.IOBase):
 
     # Waiting.
 
-    @micropython.native
     def _wait(self, start):
         """Let time pass until something may have changed. EAGAIN, ETIMEDOUT: no longer."""
         timeout = self._timeout
@@ -149,7 +148,6 @@ class socket(io.IOBase):
 
     # As sockets do it.
 
-    @micropython.native
     def recv_into(self, buf, n=0, flags=0):
         """Up to n octets (0: as many as fit) or one datagram into `buf`: how many.
 
@@ -184,7 +182,6 @@ class socket(io.IOBase):
         n = self.recv_into(buf, n, flags)
         return n, self._end.sender()
 
-    @micropython.native
     def send(self, data, flags=0):
         """Octets of `data` that were taken. A stream that blocks takes all of them, unless its
         time is over or the connection breaks meanwhile; others take what they have room for.
@@ -227,7 +224,6 @@ class socket(io.IOBase):
             if at >= len(data):
                 return
 
-    @micropython.native
     def _send(self, data, at, n, to, flags=0):
         end = self._open()
         net = self._net
@@ -246,7 +242,6 @@ class socket(io.IOBase):
 
     # As streams do it.
 
-    @micropython.native
     def _now_or_later(self, start):
         """Wait, or False where that would not do: the caller returns what it has."""
         if self._timeout == 0:
@@ -255,7 +250,6 @@ class socket(io.IOBase):
         self._wait(start)
         return True
 
-    @micropython.native
     def readinto(self, buf, n=-1):
         """Fill `buf` (or n octets of it): how many, fewer at the end of the stream or when no
         more can be had now; None: nothing can. Allocates nothing."""
@@ -328,7 +322,6 @@ class socket(io.IOBase):
                 break
         return bytes(line)
 
-    @micropython.native
     def write(self, data, at=-1, n=-1):
         """All of `data`: how much of it, less when no more fits now and the socket does not
         block; None: nothing does. write(data, n): the first n octets; write(data, at, n): those
@@ -365,7 +358,6 @@ class socket(io.IOBase):
     def flush(self):
         pass
 
-    @micropython.native
     def ioctl(self, request, arg):
         """What select.poll and asyncio ask."""
         if request == _IOCTL_POLL:

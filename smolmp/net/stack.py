@@ -29,6 +29,8 @@ _FLAG_RESET = const(128)
 
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
 _LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
+_SECOND = const(1000)  # ms
+_TURN = const(2)  # ms that one of several Nets sleeps, so that the others live on
 _FOREVER = const(0x1FFFFFFF)  # ms: as long as a deadline may be
 
 # What a program may have set on a socket, and the next one shall not find.
@@ -41,6 +43,8 @@ _FRESH = (
     ("linger", None),
     ("hop_limit", 64),
 )
+
+_nets: list = []  # those that are up
 
 
 class Net:
@@ -57,6 +61,8 @@ class Net:
     when it is told fewer: asyncio's servers ask for 5); `udp`: UDP sockets at a time, each with
     `datagrams` octets for what comes and as many for what goes. More options: as Interface has.
     """
+
+    on_change = None  # on_change(net) is called when the cable or the lease has changed
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class Net:
         self._leaving = []
         self._retired = []  # listeners that are closed, some of whose connections go on
         self.waiting = None  # tasks of asyncio, once loop.py has joined
+        self._cable = self.iface._link
         self._timer = None
         self._watched = {}  # tcp.Socket, Listener ... -> (callback, its socket)
         if address is None:
@@ -116,13 +123,15 @@ class Net:
 
     # Driving.
 
-    @micropython.native
     def poll(self):
         """Do what there is to do now; the sockets of the core that changed."""
         self.dirty = False
         now = self.clock()
         self.polled = now
-        changed = self.iface.poll(now, self.sockets)
+        iface = self.iface
+        changed = iface.poll(now, self.sockets)
+        if iface._link is not self._cable:
+            self._cable_moved()
         if changed and self.waiting is not None:
             self.waiting.note(changed)
         if changed and self._watched:
@@ -145,18 +154,25 @@ class Net:
         if self.dirty or self.clock() != self.polled:
             self.poll()
 
-    @micropython.native
     def wait(self, ms=None):
         """Poll; unless that changed something, sleep until more may have happened, at most `ms`,
         and poll again."""
         if self.poll():
             return
-        delay = self.iface.poll_delay(self.clock(), self.sockets)
-        if delay is None or ms is not None and ms < delay:
+        delay = self.delay()
+        if ms is not None and ms < delay:
             delay = ms
+        if len(_nets) > 1:
+            delay = _share(self, delay)
         if delay != 0:
             self.device.wait(delay)
             self.poll()
+
+    def delay(self) -> int:
+        """ms until poll() has something to do unless a frame comes: a second at most, since nobody
+        tells of the cable."""
+        delay = self.iface.poll_delay(self.clock(), self.sockets)
+        return _SECOND if delay is None or delay > _SECOND else delay
 
     def sleep(self, ms):
         """What time.sleep_ms() is to programs, the stack living on meanwhile."""
@@ -209,11 +225,14 @@ class Net:
         if self._timer is None:
             self._timer = _waker()
             self.device.rouse()
-        if self.dhcp is not None:
+        if self not in _nets:
+            _nets.append(self)
+        if self.dhcp is not None and self.dhcp.state == "STOPPED":
             self.dhcp.start(self.iface)
             self.poll()
         for cidr in self.addresses:
-            self.iface.add_ip_addr(cidr)
+            if cidr not in self.iface.ip_addrs:
+                self.iface.add_ip_addr(cidr)
         if self.gateway is not None:
             self.iface.routes.add_default(self.gateway)
         return self
@@ -233,6 +252,20 @@ class Net:
         if self._timer:
             self._timer.deinit()
         self._timer = None
+        if self in _nets:
+            _nets.remove(self)
+
+    def _cable_moved(self):
+        """It was plugged in or pulled out. There may be another network behind it now: a lease is
+        confirmed first (RFC 2131 4.4.2, INIT-REBOOT)."""
+        self._cable = self.iface._link
+        client = self.dhcp
+        if self._cable and client is not None and client.state != "STOPPED":
+            lease = client.lease
+            client.start(self.iface, None if lease is None else lease.address)
+            self.dirty = True
+        if self.on_change is not None:
+            self.on_change(self)
 
     def wait_up(self, ms=15000) -> bool:
         """Wait until there is an address and a cable, at most `ms`; False: there is none."""
@@ -250,6 +283,8 @@ class Net:
         if lease is not None:
             self.dns[:] = lease.dns
             self.search[:] = lease.search
+        if self.on_change is not None:
+            self.on_change(self)
 
     def resolver(self):
         """The dns.Client, with the servers of now."""
@@ -268,7 +303,8 @@ class Net:
         return self.resolver().resolve(name, family, self.wait)
 
     def is_up(self) -> bool:
-        return bool(self.device.link()) and len(self.iface.ip_addrs) > 0
+        """Is there an address and, when last looked at (once a second), a cable?"""
+        return self.iface._link and len(self.iface.ip_addrs) > 0
 
     def install(self):
         """From here on `import socket` finds this stack, in every module imported later; and
@@ -293,16 +329,9 @@ class Net:
         return names.getaddrinfo(self, host, port, *args)
 
     def __repr__(self):
-        link = "up" if self.device.link() else "no link"
-        lines = ["<Net %s, %s>" % (self.hostname, link), repr(self.iface)]
-        free, streams = self.count_streams()
-        unused = self._streams + self._datagrams
-        for core in self.sockets:
-            if core not in unused:
-                lines.append(_line(core))
-        text = "connections: %d of %d free; UDP sockets: %d free"
-        lines.append(text % (free, streams, len(self._datagrams)))
-        return "\n".join(lines)
+        from smolmp.net import report  # whoever does not ask need not have it
+
+        return report.text(self)
 
     # For the sockets.
 
@@ -445,6 +474,14 @@ def _woken(_):
     pass
 
 
+def _share(net, delay):
+    """Who waits for `net` drives the others, too: how long it may sleep then, of `delay` ms."""
+    for other in _nets:
+        if other is not net:
+            other.poll()
+    return _TURN if delay > _TURN else delay
+
+
 def _stream(rx, tx):
     return tcp.Socket(rx, tx)
 
@@ -459,11 +496,3 @@ def _fresh(core):
 
 def _datagram(size):
     return udp.Socket(size, size)
-
-
-def _line(core):
-    """A socket of the core as one line: state, queues, round trip."""
-    if isinstance(core, tcp.Socket):
-        queues = (core.recv_queue(), core.send_queue(), core.round_trip())
-        return "%r in %d out %d octets, rtt %d ms" % ((core,) + queues)
-    return repr(core)
