@@ -1,27 +1,22 @@
 """Answers http://ADDRESS/ through Ethernet. tools/flash.py writes /host.py: who this board is."""
 
-from time import ticks_ms
+import asyncio
 
 import host  # type: ignore[import-not-found]
 
 from ports.esp32 import boards
-from smolmp.iface import Interface
-from smolmp.socket import tcp
-from smolmp.socket.set import SocketSet
+from smolmp.net import Net
+
+
+async def serve(reader, writer):
+    await asyncio.wait_for(reader.readline(), 5)
+    writer.write(b"HTTP/1.0 200 OK\r\n\r\nThis is smolmp on a board.\n")
+    await writer.drain()
+    await writer.wait_closed()
+
 
 device = getattr(boards, host.BOARD)(host.MAC, **host.WIRING)
-iface = Interface(device, hardware_addr=host.MAC, ip_addrs=host.ADDRESSES)
-if host.GATEWAY:
-    iface.routes.add_default(host.GATEWAY)
-sockets = SocketSet()
-server = sockets.add(tcp.Socket(rx=1024, tx=1024))
+net = Net(device, host.ADDRESSES, host.GATEWAY, hardware_addr=host.MAC, rx=1024, tx=1024).install()
+asyncio.create_task(asyncio.start_server(serve, "0.0.0.0", 80))
 print("smolmp serves http://%s/" % host.ADDRESSES[0].split("/")[0])
-while True:
-    if not server.is_open():
-        server.listen(80)
-    for socket in iface.poll(ticks_ms(), sockets):
-        if socket.can_recv():  # a request
-            socket.discard()
-            socket.send(b"HTTP/1.0 200 OK\r\n\r\nThis is smolmp on a board.\n")
-            socket.close()
-    device.wait(iface.poll_delay(ticks_ms(), sockets))
+asyncio.run(net.run())

@@ -260,10 +260,12 @@ class Queue(core.IOQueue):
 
 def join(net):
     """From now on asyncio's loop drives `net`, and waits for its sockets in this way."""
+    joined = isinstance(core._io_queue, Queue)
     if net not in _nets:
         _nets.append(net)
-    if isinstance(core._io_queue, Queue):
-        core._io_queue.add(net)
+        if joined:
+            core._io_queue.add(net)
+    if joined:
         return
     old = core._io_queue
     core.IOQueue = Queue  # what asyncio.new_event_loop() makes

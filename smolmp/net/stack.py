@@ -31,7 +31,7 @@ _ORPHAN = const(30000)  # ms without progress after which a connection nobody ho
 _LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
 _SECOND = const(1000)  # ms
 _TURN = const(2)  # ms that one of several Nets sleeps, so that the others live on
-_FOREVER = const(0x1FFFFFFF)  # ms: as long as a deadline may be
+_FOREVER = const(1 << 28)  # ms; asyncio compares with what is due already: not the largest
 
 # What a program may have set on a socket, and the next one shall not find.
 _FRESH = (

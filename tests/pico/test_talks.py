@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import threading
 
@@ -73,6 +74,26 @@ def test_a_megabyte_each_way(pico):
     assert len(got) == MB and got == (bytes(range(256)) * (MB // 256 + 1))[:MB]
     after, text = page(pico)
     assert int(after["memory"]) <= int(before["memory"]) + 64, text  # nothing was kept
+    pico.check()
+
+
+def test_the_program_for_the_impatient(pico, tmp_path):
+    """ports/rp2/main.py, and a /host.py as tools/flash.py writes it."""
+    words = {"BOARD": "w5500_evb_pico", "WIRING": {}, "MAC": "02:00:00:00:00:01"}
+    words.update(ADDRESSES=(pico.ip + "/24",), GATEWAY=pico.kernel_ip)
+    host = tmp_path / "host.py"
+    host.write_text("".join(f"{name} = {value!r}\n" for name, value in words.items()))
+    ready = "^smolmp serves http://192.168.69.1/$"
+    pico.board.start("ports/rp2/main.py", {"host.py": host}, ready)
+    fetch = ("curl", "-sS", "--max-time", "60", "http://192.168.69.1/")
+    pico.run(*fetch, "--retry", "9", "--retry-all-errors")  # it has still to import something
+    with pico.connect(80, 60) as idle:  # who says nothing keeps nobody waiting
+        for _ in range(12):
+            assert pico.run(*fetch) == "This is smolmp on a board.\n"
+        assert idle.recv(100) == b""  # and is shown the door
+    with pico.connect(80, 60) as rude:
+        rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert pico.run(*fetch) == "This is smolmp on a board.\n"
     pico.check()
 
 

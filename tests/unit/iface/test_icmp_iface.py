@@ -94,7 +94,6 @@ def test_echo_reply_and_strange_types_are_not_answered():
         assert net.rx(icmp(kind, 0, bytes(20))) == [], kind
 
 
-# not from .mpy files: a second interface, and 60 KB of frames
 def test_broadcast_echo_is_a_choice():
     """smoltcp answers from its first address; we do only when told to."""
     for dst in (BROADCAST, SUBNET_BROADCAST, "224.0.0.1"):
@@ -190,7 +189,6 @@ def test_no_errors_about_link_broadcasts():
     assert len(net.rx(frame(ipv4(UNKNOWN, b"abcdefgh")))) == 1
 
 
-# not from .mpy files: a second interface, and 60 KB of frames
 def test_errors_are_rate_limited():
     net = net_ip(icmp_rate=10, icmp_burst=3, frames=20)
     packet = ipv4(UNKNOWN, b"abcdefgh")

@@ -62,7 +62,6 @@ def flow(address):
 # UDP
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_connected_socket():
     n = net()
     s = bound(n, PEER_IP)
@@ -84,7 +83,6 @@ def test_connected_socket():
     assert [len(packet) for packet in n.poll()] == [1500]
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_connecting_to_another_forgets_the_limit():
     n = net()
     s = bound(n, PEER_IP)
@@ -102,7 +100,6 @@ def test_connecting_to_another_forgets_the_limit():
     raises(EMSGSIZE, s.send, bytes(1253))
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_socket_that_is_not_connected():
     """It hears nothing of an error that anybody can forge, but of what it can't send."""
     n = net()
@@ -119,7 +116,6 @@ def test_socket_that_is_not_connected():
     assert s.recv() is None
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_believed_only_from_a_socket_of_ours():
     n = net()
     s = bound(n, PEER_IP)
@@ -146,7 +142,6 @@ def test_believed_only_from_a_socket_of_ours():
     assert n.iface.path_mtu(PEER_IP) == 1280
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_floor_can_be_lowered():
     n = net()
     bound(n, PEER_IP)
@@ -160,7 +155,6 @@ def test_floor_can_be_lowered():
     assert n.iface.path_mtu(PEER_IP) == 68
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_shorter_ones_are_not_looked_at():
     """Who sends small datagrams pays nothing for another's narrow path."""
     n = net()
@@ -178,7 +172,6 @@ def test_shorter_ones_are_not_looked_at():
 # ICMP, raw
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_ping_too_large_for_its_path():
     n = net()
     s = n.sockets.add(icmp_sockets.Socket(4096, 4096))
@@ -197,7 +190,6 @@ def test_ping_too_large_for_its_path():
     assert len(n.poll()) == 1
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_raw_packet_too_large_for_its_path():
     n = net()
     s = n.sockets.add(raw.Socket(4, 47, 4096, 4096))
@@ -213,7 +205,6 @@ def test_raw_packet_too_large_for_its_path():
     raises(EMSGSIZE, s.recv)
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_a_raw_socket_does_not_vouch_for_tcp():
     n = net()
     n.sockets.add(raw.Socket())
@@ -224,7 +215,6 @@ def test_a_raw_socket_does_not_vouch_for_tcp():
     assert n.iface.path_mtu(PEER_IP) == 1500
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_answers_to_pings_keep_within_the_path():
     n = net()
     n.iface.paths.note(flow(PEER_IP), 1280)
@@ -235,7 +225,6 @@ def test_answers_to_pings_keep_within_the_path():
 # The cache
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_the_oldest_gives_way():
     n = net(paths=3)
     for i in range(5):
@@ -250,7 +239,6 @@ def test_the_oldest_gives_way():
     assert sorted(mtu for _, mtu in n.iface.paths) == [900, 1004, 1400]
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_each_expires_on_its_own():
     """The clock wraps on the way."""
     n = net()
@@ -271,7 +259,6 @@ def test_each_expires_on_its_own():
     assert n.count("path_mtu_forgotten") == 4
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_families_are_apart():
     n = net()
     words = flow(PEER_IP)
@@ -281,7 +268,6 @@ def test_families_are_apart():
     assert n.iface.paths.mtu(words) == 1280
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_clear():
     n = net()
     n.iface.paths.clear()
@@ -325,7 +311,6 @@ class Flood:
             n.iface.poll(n.now, n.sockets)
 
 
-# not from .mpy files: all kinds of sockets, and 50 KB of frames
 def test_flood_of_errors_allocates_nothing():
     flood = Flood()
     flood.run()

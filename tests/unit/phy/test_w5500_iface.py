@@ -11,7 +11,6 @@ from smolmp.phy.queue import PacketQueue
 from smolmp.prng import Random
 
 
-# not on a board: two interfaces and the chip do not fit
 def test_the_interface_sets_the_filter():
     rig = Rig()
     group = frame(60, b"\x01\x00\x5e\x7f\xff\xfa")

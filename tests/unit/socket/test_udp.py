@@ -379,7 +379,6 @@ def test_best_match():
     assert takes(udp_packet(b"x", sport=4002)) == [exact]
 
 
-# not from .mpy files: sockets and buffers of 100 KB
 def test_multicast_and_broadcast_copies():
     host = Host()
     sockets = [bound(host) for _ in range(3)]

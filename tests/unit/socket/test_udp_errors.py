@@ -172,7 +172,6 @@ def test_busy_device():
     assert [p.payload[0] for p in seen] == list(range(20)) and socket.tx_dropped == 0
 
 
-# not from .mpy files: three hosts at a time
 def test_device_checksums():
     """What the device does is left to it: bits RX_UDP (2) and TX_UDP (32)."""
     host = Host(checksums=2)

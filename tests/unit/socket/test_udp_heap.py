@@ -74,7 +74,6 @@ def udp_loop(packet, sockets=1, host=None, **sizes):
     return loop
 
 
-# not from .mpy files: three hosts, one after the other
 def test_udp_echo():
     for n in (0, 1, 18, 1000, 1472):
         payload = bytes([i * 7 & 255 for i in range(n)])
@@ -132,7 +131,6 @@ def test_udp_connected():
     assert loop.run().payload == b"to the peer"
 
 
-# not from .mpy files: three hosts, one after the other
 def test_udp_multicast_copies():
     for dst in (GROUP, BROADCAST):
         loop = udp_loop(udp_packet(b"all", dst=dst), sockets=3)
@@ -173,7 +171,6 @@ def test_udp_damaged():
     assert loop.turns == 0
 
 
-# not from .mpy files: three hosts, one after the other
 def test_icmp_echo_socket():
     buf = bytearray(1600)
     meta = Metadata()

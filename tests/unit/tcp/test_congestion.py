@@ -32,7 +32,7 @@ def test_set_get_congestion_control():
     raises(EINVAL, setattr, s, "congestion", "vegas")
 
 
-# not on a board: more frames at a time than its queue holds
+# not from .mpy files: more frames at a time than its queue holds
 def test_congestion_window_limits_data_in_flight():
     """Ten segments to begin with (RFC 6928)."""
     for name in ("reno", "cubic"):
@@ -50,7 +50,6 @@ def test_initial_window():
         assert congestion.initial_window(s.w) == window
 
 
-# not on a board: more frames at a time than its queue holds
 def test_slow_start_doubles():
     p, s = limited()
     fill(p, s)

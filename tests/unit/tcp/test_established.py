@@ -257,7 +257,6 @@ def test_ack_from_an_age_ago_is_challenged():
     assert not s.can_recv()
 
 
-# not on a board: its buffers take too much memory
 def test_syn_in_an_open_connection_is_challenged():
     """RFC 5961 4.2, wherever it stands, data or not."""
     for flags, seq, payload in (
@@ -451,7 +450,6 @@ def test_ring_of_the_sender_wraps():
     p.expect("PA", 7, 1, b"0123456")
 
 
-# not from .mpy files: its buffers take too much memory
 def test_timestamps_lower_the_payload():
     for mss, expected in ((1460, 1448), (1000, 988), (9000, 1448), (48, 36), (1, 36)):
         p = Peer()

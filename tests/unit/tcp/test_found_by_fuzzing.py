@@ -14,7 +14,6 @@ def refused(call, *arguments):
     return False
 
 
-# not on a board: its world takes too much memory
 def test_a_reset_that_waits_is_forgotten_when_the_socket_is_used_again():
     # connect() fails after it wrote another flow: the RST of the old one must not take that.
     p = Peer()
@@ -34,7 +33,6 @@ def test_a_reset_that_waits_is_forgotten_when_the_socket_is_used_again():
     p.nothing()
 
 
-# not on a board: its world takes too much memory
 def test_nothing_is_held_behind_a_fin():
     p = Peer()
     p.established(mss=1460, sack=True)
@@ -48,7 +46,6 @@ def test_nothing_is_held_behind_a_fin():
     assert s.ack == 12 and s.blocks == (), s
 
 
-# not on a board: its world takes too much memory
 def test_the_longest_persist_interval_is_computed_in_31_bits():
     p = Peer()
     s = p.established()
@@ -93,7 +90,7 @@ def test_window_updates_end_when_the_scale_is_coarser_than_two_small_segments():
     assert p.iface.poll_delay(p.now, p.sockets) != 0
 
 
-# not on a board: its world takes too much memory
+# not from .mpy files: its world takes too much memory
 def test_window_updates_end_when_the_peer_does_not_scale():
     p = Peer()
     p.established(rx=128 << 10)
@@ -102,7 +99,6 @@ def test_window_updates_end_when_the_peer_does_not_scale():
     p.nothing()
 
 
-# not on a board: its world takes too much memory
 def test_an_answer_in_syn_received_waits_for_a_busy_device():
     p = Peer()
     p.listen(80)
@@ -118,7 +114,6 @@ def test_an_answer_in_syn_received_waits_for_a_busy_device():
     p.expect("A", 1, 1)
 
 
-# not on a board: its world takes too much memory
 def test_window_shuts_in_the_poll_that_would_probe_the_tail():
     """All was acknowledged meanwhile: there is no tail, and the window is what has to be asked."""
     p, s = short_segments(window=200, sack=True)

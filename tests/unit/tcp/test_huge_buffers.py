@@ -32,7 +32,6 @@ def established(p, rx, window, scale):
     return s
 
 
-# not on a board: a GiB is talked about, and 100 KB taken
 def test_capacity_limits():
     for n in (0, MOST + 1):
         for buffers in ((Pretender(n), bytearray(64)), (bytearray(64), Pretender(n))):
@@ -56,7 +55,6 @@ class Pretender:
         return self.n
 
 
-# not on a board: a GiB is talked about, and 100 KB taken
 def test_every_scale():
     for scale in range(15):
         p = Peer()
@@ -70,7 +68,6 @@ def test_every_scale():
         assert rx - 3 - (1 << scale) < g.window << scale <= rx or scale == 0
 
 
-# not on a board: a GiB is talked about, and 100 KB taken
 def test_the_largest_window_to_receive():
     p = Peer()
     s = established(p, MOST, 1000, 14)
@@ -94,7 +91,6 @@ def test_the_largest_window_to_receive():
     assert s.state == "ESTABLISHED"
 
 
-# not on a board: a GiB is talked about, and 100 KB taken
 def test_the_largest_window_to_send():
     p = Peer()
     s = established(p, SMALL, 65535, 14)
@@ -114,7 +110,6 @@ def test_the_largest_window_to_send():
     assert p.iface.stats()["tcp_challenges"] == 0
 
 
-# not on a board: a GiB is talked about, and 100 KB taken
 def test_a_window_above_cwnd_in_flight():
     """Distances of hundreds of megabytes: the sender's arithmetic stays in small ints."""
     p = Peer()

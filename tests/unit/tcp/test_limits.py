@@ -82,7 +82,6 @@ def test_no_challenge_was_sent_none_is_remembered():
     p.expect("A", 1, 1)
 
 
-# not on a board: more frames at a time than its queue holds
 def test_resets_to_strangers():
     p = Peer()
     budget(p, None, 20)

@@ -96,7 +96,6 @@ def test_each_connection_negotiates_anew():
         p.drain()
 
 
-# not from .mpy files: its buffers take too much memory
 def test_known_paths_and_errors():
     p, listener = listening(tx=16384)
     shake(p, mss=1460, window=60000)

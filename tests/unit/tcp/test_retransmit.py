@@ -310,7 +310,6 @@ def test_rto_has_bounds():
     assert s.w[44] == 60000
 
 
-# not on a board: more frames at a time than its queue holds
 def test_floor_of_the_rto_can_be_set():
     """RFC 6298 2.4's second is long on a wire of a millisecond: 200 ms here, or as set."""
     for floor in (None, 20, 3000):

@@ -93,7 +93,6 @@ def test_progress_moves_the_timeout():
     assert s.state == "CLOSED"
 
 
-# not from .mpy files: its buffers take too much memory
 def test_closing_states_time_out():
     for state in ("FIN-WAIT-1", "CLOSING", "LAST-ACK"):
         p = Peer()
