@@ -10,9 +10,12 @@ import sys
 if sys.platform == "linux":
     sys.path.insert(1, (sys.path[0] or ".") + "/..")  # smolmp is in the folder above
 elif sys.platform == "rp2":
-    from ports.rp2 import inplace
+    try:
+        from ports.rp2 import inplace
 
-    inplace.begin()  # .mpy files run from the flash, where tools/flash.py has prepared that
+        inplace.begin()  # .mpy files run from the flash, where tools/flash.py has prepared that
+    except ImportError:
+        pass  # smolmp is in the firmware
 
 
 def ethernet():

@@ -1,8 +1,11 @@
 """Answers http://ADDRESS/ through a W5500. tools/flash.py writes /host.py: who this board is."""
 
-from ports.rp2 import inplace
+try:
+    from ports.rp2 import inplace
 
-inplace.begin()  # what is imported runs from the flash: it would fill the heap
+    inplace.begin()  # what is imported runs from the flash: it would fill the heap
+except ImportError:
+    pass  # smolmp is in the firmware, whose functions run there anyway
 
 import asyncio  # noqa: E402
 

@@ -8,7 +8,8 @@ Optimized as -O3: no line numbers in tracebacks.
 import os
 
 package("smolmp", base_path="../..", opt=3)  # type: ignore[name-defined]
-# What reads a manifest does so in the manifest's own folder.
+# What reads a manifest does so in the manifest's own folder. Frozen code is in place already.
+others = ("manifest.py", "main.py", "inplace.py", "inplace_file.py")
 modules = sorted(f for f in os.listdir() if f.endswith(".py"))
-modules = [f"rp2/{f}" for f in modules if f not in ("manifest.py", "main.py")]
+modules = [f"rp2/{f}" for f in modules if f not in others]
 package("ports", files=modules, base_path="../..", opt=3)  # type: ignore[name-defined]

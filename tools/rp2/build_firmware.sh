@@ -197,6 +197,7 @@ CFLAGS=$MAP CXXFLAGS=$MAP ASMFLAGS=$MAP run cmake.log cmake -S "$MP/ports/rp2" -
     -DMICROPY_BOARD_DIR="$MP/ports/rp2/boards/RPI_PICO" \
     -DMICROPY_FROZEN_MANIFEST="$MANIFEST" \
     -DPICO_NO_PICOTOOL=1
+rm -f -- "$B/frozen_content.c"  # make does not look into manifests
 say "building (make -j$JOBS)"
 make -C "$B" -j"$JOBS" > "$WORK/make.log" 2>&1 || {
     { grep -m 6 -nE 'error:|Error [0-9]' "$WORK/make.log" | cut -c1-300 || true; } >&2
@@ -205,6 +206,11 @@ make -C "$B" -j"$JOBS" > "$WORK/make.log" 2>&1 || {
   pico-sdk 2.2.0 (sid) with 1.26.1."
 }
 [ -s "$B/firmware.bin" ] || die "the build left no firmware.bin"
+# The file system begins there, and nothing else would notice.
+ROOM=$(((2048 - 1408) * 1024))
+SIZE=$(stat -c %s "$B/firmware.bin")
+[ "$SIZE" -le "$ROOM" ] || die "the firmware, $SIZE octets, reaches into the flash's file system at $ROOM"
+say "$SIZE octets of $ROOM"
 
 # --- 5. UF2 ----------------------------------------------------------------------------------------
 say "UF2"
