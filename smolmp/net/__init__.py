@@ -11,4 +11,13 @@ the kinds of it in stream.py (TCP) and datagram.py (UDP, raw IP); module.py is w
 sys.modules["socket"]; names.py finds addresses.
 """
 
+# From the bottom upwards: an import inside an import costs C stack, of which a board has 8 KB.
+import smolmp.iface  # noqa: F401, I001
+import smolmp.socket.set  # noqa: F401
+import smolmp.socket.tcp  # noqa: F401
+import smolmp.socket.udp  # noqa: F401
+import smolmp.net.names  # noqa: F401
+import smolmp.net.datagram  # noqa: F401
+import smolmp.net.stream  # noqa: F401
+import smolmp.net.socket  # noqa: F401
 from smolmp.net.stack import Net  # noqa: F401

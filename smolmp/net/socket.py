@@ -200,7 +200,7 @@ class socket(io.IOBase):
                         at += sent
             except OSError as e:
                 if e.errno != ETIMEDOUT:
-                    raise e  # native code knows no bare raise
+                    raise
             self._net.poll()
         return at
 
