@@ -20,6 +20,7 @@ from smolmp.socket.set import SocketSet
 from smolmp.wire.address import format_mac
 
 _CLOSED = const(0)
+_CLOSE_WAIT = const(7)
 _TIME_WAIT = const(10)
 _HOPS = const(12)  # words of a flow
 _TOS = const(13)
@@ -27,6 +28,8 @@ _STATE = const(14)
 _FLAGS = const(32)
 _FLAG_RESET = const(128)
 
+_WRAP = const(0x3FFFFFFF)
+_ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
 _LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
 _SECOND = const(1000)  # ms
@@ -363,6 +366,7 @@ class Net:
         if core.pool is not None:
             core.pool.release(core)
         else:
+            self.ends = [end for end in self.ends if end.core not in (None, core)]
             self.sockets.hide(core.slot)
             if core.recv_queue() and core.is_open():
                 core.abort()  # the peer shall know that it was not read (RFC 2525 2.17)
@@ -427,15 +431,21 @@ class Net:
             for core in self._leaving:
                 if core.w[_STATE] == _TIME_WAIT:
                     core.release()
-                    self._collect()
-                    return
-            for end in self.ends:
-                if end.is_left():
-                    end.core.abort()
-                    end.close()
-                    self.poll()
-                    self._collect()
                     break
+            else:
+                for end in self.ends:
+                    core = end.core
+                    if end.told or (
+                        end.ended
+                        and core.w[_STATE] in (_CLOSED, _CLOSE_WAIT)
+                        and not core.send_queue()
+                        and (self.clock() - end.ended) & _WRAP > _ABANDONED
+                    ):
+                        core.abort()
+                        end.close()
+                        self.poll()
+                        break
+            self._collect()
             if not self._streams:
                 raise OSError(ENOMEM)
 
