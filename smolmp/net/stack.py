@@ -20,15 +20,12 @@ from smolmp.socket.set import SocketSet
 from smolmp.wire.address import format_mac
 
 _CLOSED = const(0)
-_CLOSE_WAIT = const(7)
 _TIME_WAIT = const(10)
 _HOPS = const(12)  # words of a flow
 _TOS = const(13)
 _STATE = const(14)
 _FLAGS = const(32)
 _FLAG_RESET = const(128)
-
-_WRAP = const(0x3FFFFFFF)
 _ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
 _LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
@@ -434,14 +431,9 @@ class Net:
                     break
             else:
                 for end in self.ends:
-                    core = end.core
-                    if end.told or (
-                        end.ended
-                        and core.w[_STATE] in (_CLOSED, _CLOSE_WAIT)
-                        and not core.send_queue()
-                        and (self.clock() - end.ended) & _WRAP > _ABANDONED
-                    ):
-                        core.abort()
+                    late = end.ended and time.ticks_diff(self.clock(), end.ended) > _ABANDONED
+                    if end.told or late and not end.core.send_queue():
+                        end.core.abort()
                         end.close()
                         self.poll()
                         break
