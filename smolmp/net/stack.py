@@ -26,7 +26,7 @@ _TOS = const(13)
 _STATE = const(14)
 _FLAGS = const(32)
 _FLAG_RESET = const(128)
-
+_ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
 _LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
 _SECOND = const(1000)  # ms
@@ -363,6 +363,7 @@ class Net:
         if core.pool is not None:
             core.pool.release(core)
         else:
+            self.ends = [end for end in self.ends if end.core not in (None, core)]
             self.sockets.hide(core.slot)
             if core.recv_queue() and core.is_open():
                 core.abort()  # the peer shall know that it was not read (RFC 2525 2.17)
@@ -427,15 +428,16 @@ class Net:
             for core in self._leaving:
                 if core.w[_STATE] == _TIME_WAIT:
                     core.release()
-                    self._collect()
-                    return
-            for end in self.ends:
-                if end.is_left():
-                    end.core.abort()
-                    end.close()
-                    self.poll()
-                    self._collect()
                     break
+            else:
+                for end in self.ends:
+                    late = end.ended and time.ticks_diff(self.clock(), end.ended) > _ABANDONED
+                    if end.told or late and not end.core.send_queue():
+                        end.core.abort()
+                        end.close()
+                        self.poll()
+                        break
+            self._collect()
             if not self._streams:
                 raise OSError(ENOMEM)
 

@@ -6,7 +6,6 @@ is at its end (RFC 9293 3.10: the program was told).
 
 from array import array
 from errno import EADDRINUSE, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, ENOTCONN
-from time import ticks_diff
 
 from micropython import const
 
@@ -44,7 +43,6 @@ _PLAIN = {
     (_IPPROTO_TCP, 18): ("timeout", 1),
 }
 _IGNORED = ((_SOL_SOCKET, 2), (_SOL_SOCKET, 6), (_SOL_SOCKET, 25), (_IPPROTO_IP, 1))
-_ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _KEEP_ALIVE_IDLE = const(7200000)  # RFC 1122 4.2.3.6
 
 
@@ -155,7 +153,8 @@ class Stream:
         try:
             core.connect(net.iface, remote, local)
         except OSError:
-            self._give()
+            self.core = None
+            net.give_stream(core)
             raise
         if self.watcher:
             net.watch(core, *self.watcher)
@@ -171,7 +170,8 @@ class Stream:
             return False
         self.under_way = False
         if core.error and not self.told:
-            self._give()  # as new: connect() may try again
+            self.core = None  # as new: connect() may try again
+            self.net.give_stream(core)
             raise OSError(core.error)
         return True
 
@@ -189,24 +189,8 @@ class Stream:
         if self.listener is not None:
             net.give_listener(self.listener, self.pool)
         elif self.core is not None:
-            self._give()
-        self.listener = None
-
-    def _give(self):
-        core = self.core
-        self.core = None
-        if self in self.net.ends:
-            self.net.ends.remove(self)
-        self.net.give_stream(core)
-
-    def is_left(self) -> bool:
-        """Has the program been told that it is over, and has done nothing about it?"""
-        if self.told:
-            return True
-        core = self.core
-        if not self.ended or core.send_queue() or core.w[_STATE] not in (_CLOSED, _CLOSE_WAIT):
-            return False
-        return ticks_diff(self.net.clock(), self.ended) > _ABANDONED
+            net.give_stream(self.core)
+        self.core = self.listener = None
 
     # Octets.
 
@@ -232,16 +216,13 @@ class Stream:
         core = self.core
         if core is None:
             raise OSError(_EPIPE)
-        if core.error:
+        if core.error or core.w[_STATE] == _CLOSED:
             return self._broken(-1)
-        try:
-            return core.send(data, at, n)
-        except OSError as e:
-            raise OSError(_EPIPE if e.errno == ENOTCONN else e.errno)  # both halves have ended
+        return core.send(data, at, n)
 
     def _broken(self, end):
         """The reason, once; then the end of what comes (0), EPIPE for what goes (-1)."""
-        if not self.told:
+        if self.core.error and not self.told:
             self.told = True
             self.under_way = False
             if self.ended and self.core.error == ECONNRESET:

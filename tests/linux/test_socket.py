@@ -28,6 +28,7 @@ class Peers:
     def __init__(self, kernel):
         self.kernel = kernel
         self.open = []
+        self.hang_up = threading.Event()
         serve = {
             ECHO: self.echo,
             CLOSER: lambda s: s.close(),
@@ -83,9 +84,10 @@ class Peers:
         s.close()
 
     def deaf(self, s):
-        """Reads nothing, and after a second has nothing to say either."""
+        """Reads nothing, and has nothing more to say when a datagram tells it to hang up."""
         self.open.append(s)
-        time.sleep(1)
+        self.hang_up.wait(20)
+        self.hang_up.clear()
         s.shutdown(socket.SHUT_WR)
 
     def obey(self, s):
@@ -124,6 +126,8 @@ class Peers:
             data, source = self.udp.recvfrom(4096)
             if source is None:
                 return  # shut down
+            if data == b"hang up":
+                self.hang_up.set()
             self.udp.sendto(data, source)
 
     def close(self):

@@ -241,6 +241,14 @@ def fill(s):
                 return
 
 
+def hang_up():
+    """Have DEAF end its half."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b"hang up", at(UDP_ECHO))
+    sleep(300)
+    s.close()
+
+
 def both_ways(s):
     """What a socket that does not block says of a call each way."""
     s.setblocking(False)
@@ -296,7 +304,7 @@ def every_state():
     shutdown(s, SHUT_WR)
     state("FIN-WAIT-1", s)
     both_ways(s)
-    sleep(1500)  # the peer's FIN comes
+    hang_up()
     state("CLOSING", s)
     both_ways(s)
     s.close()
@@ -312,7 +320,7 @@ def every_state():
     s.close()
     s = connected(DEAF)
     fill(s)
-    sleep(1500)
+    hang_up()
     state("CLOSE-WAIT, full", s)
     both_ways(s)
     shutdown(s, SHUT_WR)
