@@ -9,9 +9,13 @@ from smolmp.net import Net
 
 
 async def serve(reader, writer):
-    await asyncio.wait_for(reader.readline(), 5)
-    writer.write(b"HTTP/1.0 200 OK\r\n\r\nThis is smolmp on a board.\n")
-    await writer.drain()
+    try:
+        while await asyncio.wait_for(reader.readline(), 5) not in (b"\r\n", b""):
+            pass  # the request's lines
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nThis is smolmp on a board.\n")
+        await writer.drain()
+    except (OSError, asyncio.TimeoutError):
+        pass  # the client is gone, or says nothing
     await writer.wait_closed()
 
 

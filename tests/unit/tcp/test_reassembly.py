@@ -192,6 +192,7 @@ def test_four_blocks_fit():
     assert out[-1].blocks == ((60, 61), (50, 51), (40, 41), (30, 31))
 
 
+# not from .mpy files: its buffers take too much memory
 def test_blocks_over_every_edge_of_the_number_space():
     for isn in (0x7FFFFFF8, 0x7FFFFFFF, 0xFFFFFFF8, 0xFFFFFFFF, 0):
         p = Peer(isn=isn)

@@ -296,6 +296,7 @@ def timed(p, s):
     return p.take().tsval
 
 
+# not from .mpy files: its buffers take too much memory
 def test_the_round_trip_of_a_segment_sent_twice():
     """Without stamps nothing could be learned (Karn)."""
     for timestamps in (False, True):
