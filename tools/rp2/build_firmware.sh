@@ -187,6 +187,8 @@ say "configuring RPI_PICO"
 B=$WORK/build
 # CMake's cache holds absolute paths: a checkout that was moved or copied begins anew.
 if ! grep -qsx "CMAKE_HOME_DIRECTORY:INTERNAL=$MP/ports/rp2" "$B/CMakeCache.txt"; then rm -rf "$B"; fi
+# What is frozen is another thing each time, and make may not see it: written anew.
+rm -f "$B/frozen_content.c"
 # PICO_NO_PICOTOOL: SDK 2.x otherwise wants picotool (git fetch) just to write the UF2.
 # -ffile-prefix-map: no WORKDIR path in the image or its debug information. It goes in through the
 # environment, which CMake adds to the toolchain's own flags; -DCMAKE_C_FLAGS would replace those
