@@ -147,6 +147,7 @@ Server(7, Echo, 2048, 2048)
 Server(9, Digest, 8192, 512, 1)
 Server(19, Source, 512, 8192, 1)
 Server(80, Page, 512, 2048)
+iface.stats()  # the counters' names are loaded by the first one who asks
 gc.collect()
 print("ready: MicroPython %s, %d octets of heap left" % (sys.version.split()[2], gc.mem_free()))
 while True:
