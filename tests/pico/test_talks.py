@@ -62,6 +62,12 @@ def test_ping_page_and_echoes(pico):
 @kinds
 def test_a_megabyte_each_way(pico):
     pico.board.start(HOST)
+    for n in (1, 10):  # the first round finds what is made once
+        page(pico)
+        with pico.connect(9, 120) as s:
+            s.sendall(bytes(n))
+            s.shutdown(socket.SHUT_WR)
+            assert b"".join(iter(lambda: s.recv(100), b"")).startswith(b"%d " % n)
     before, _ = page(pico)
     data = os.urandom(MB)
     with pico.connect(9, 120) as s:
