@@ -292,11 +292,14 @@ def explain(trace, folder):
                 in_frame = False
             continue
         in_frame = True
-        if frame[1].endswith("run_on_board.py"):
+        if frame[1].endswith(("run_on_board.py", "run_on_board")):
             continue
         lines.append(line)
+        path = Path(folder) / frame[1]
+        if not frame[1].endswith(".py"):  # compiled for a board: the module's name (tools/pack.py)
+            path = Path(folder) / (frame[1].replace(".", "/") + ".py")
         try:
-            source = (Path(folder) / frame[1]).read_text().splitlines()
+            source = path.read_text().splitlines()
             last = source[int(frame[2]) - 1].strip()
             lines.append("    " + last)
         except (OSError, IndexError, UnicodeDecodeError):

@@ -50,6 +50,7 @@ def test_modes():
     raises(EINVAL, setattr, s, "ecn", "on")
 
 
+# not from .mpy files: the frames it keeps do not fit beside them
 def test_accepted_only_when_asked_rightly():
     """6.1.1: both flags of the SYN, one of the SYN+ACK; nothing else means ECN."""
     for mode, flags, tos, answer in (

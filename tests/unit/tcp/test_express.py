@@ -129,6 +129,7 @@ def refused(change, **options):
         assert s.recv_queue() >= 3 + 4 * (not alone)
 
 
+# not from .mpy files: two hosts and their buffers do not fit beside them
 def test_damaged_text_is_refused():
     def change(packet):
         packet[-1] ^= 1
@@ -137,6 +138,7 @@ def test_damaged_text_is_refused():
     refused(change, tsval=5, timestamps=True)
 
 
+# not from .mpy files: two hosts and their buffers do not fit beside them
 def test_damaged_headers_are_refused():
     for at in (8, 10, 24, 28, 32, 34, 36):  # TTL, IP checksum, SEQ, ACK, offset, window, checksum
 
@@ -146,6 +148,7 @@ def test_damaged_headers_are_refused():
         refused(change)
 
 
+# not from .mpy files: two hosts and their buffers do not fit beside them
 def test_other_lengths_are_refused():
     def longer(packet):
         packet[2:4] = (len(packet) + 1).to_bytes(2, "big")
@@ -157,6 +160,7 @@ def test_other_lengths_are_refused():
     refused(shorter)
 
 
+# not from .mpy files: two hosts and their buffers do not fit beside them
 def test_flags_are_refused():
     for flags in (0x11, 0x12, 0x14, 0x30, 0x50, 0x90, 0x00):
 

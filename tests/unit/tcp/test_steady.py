@@ -91,6 +91,7 @@ def test_a_round_trip():
     assert both(sides, lambda side: None)[0] == []
 
 
+# not on a board: two hosts with their buffers, for a loop that boards have no use for
 def test_a_script_of_everything():
     for seed in range(6):
         sides = pair()
@@ -155,6 +156,7 @@ def test_a_device_that_is_busy():
     assert len(seen[2]) == 1, seen
 
 
+# not on a board: two hosts with their buffers, for a loop that boards have no use for
 def test_more_sockets_than_before():
     """The set's words move when it grows: what was bound goes on."""
     sides = pair()
