@@ -89,7 +89,7 @@ class Lint:
 
     def ruff(self):
         status, lines = self.tool(
-            str(BIN / "ruff"), "check", "--quiet", "--output-format=concise", "."
+            str(BIN / "ruff"), "check", "--no-cache", "--quiet", "--output-format=concise", "."
         )
         if status:
             yield from lines

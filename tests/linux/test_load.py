@@ -12,7 +12,7 @@ SECONDS = int(os.environ.get("SMOLMP_LOAD", "4"))
 
 @pytest.mark.targets("unix64")
 @pytest.mark.parametrize("server", ["load", "web"])
-def test_64_connections(bare_wire, target, third_party, server, record_property):
+def test_64_connections(bare_wire, target, third_party, server):
     """A bare asyncio server, whose connections stay, and microdot, which ends each: no error."""
     if not netlab.has("wrk"):
         pytest.skip("wrk is missing: tools/setup system")
@@ -23,8 +23,7 @@ def test_64_connections(bare_wire, target, third_party, server, record_property)
     argv = ["wrk", "-t", "1", "-c", "64", "-d", "%ds" % SECONDS, "--latency"]
     said = wire.run(*argv, "http://192.168.69.1/", timeout=SECONDS + 30)
     assert "errors" not in said and "Non-2xx" not in said, said
-    rate = float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
-    record_property("requests a second", rate)
-    assert rate > 50, said
+    print(said)  # requests a second, latency: pytest -s shows it
+    assert int(re.search(r"(\d+) requests in", said)[1]) > 64, said
     assert wire.run("curl", "-sS", "http://192.168.69.1/")  # it serves on
     assert program.alive() and "Traceback" not in program.output, program.output

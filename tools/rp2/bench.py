@@ -32,10 +32,10 @@ import struct
 from pathlib import Path
 
 import installed
-import pico as emulator
 from ethernet import Ethernet
 from peer import Peer
 
+import pico as emulator
 from smolmp.socket import tcp
 
 HERE = Path(__file__).resolve().parent

