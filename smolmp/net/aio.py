@@ -170,6 +170,18 @@ class _Answer(_Wait):
         return None if sent is None else _result(sent)
 
 
+class _SendTo(_Wait):
+    """As _Answer, `to` (address, port)."""
+
+    event = _POLLOUT
+    to = None
+
+    def step(self):
+        self.owner.net.dirty = True
+        sent = self.end.transmit(self.buf, 0, self.n, self.to)
+        return None if sent is None else _result(sent)
+
+
 class _Named:
     """A DNS query, as something to wait for."""
 
@@ -291,6 +303,7 @@ class Datagrams(_Owner):
         super().__init__(net, end, timeout)
         self._read = self._way(_Read)
         self._write = self._way(_Answer)
+        self._send = self._way(_SendTo)
 
     def readinto(self, buf, n=-1):
         """await: the length of the datagram in `buf`, of which at most n octets are kept."""
@@ -313,14 +326,8 @@ class Datagrams(_Owner):
     async def sendto(self, data, address):
         """await: a datagram is on its way to (host, port)."""
         host, port = address
-        host = (await resolve(host, self.net))[0]
-        while True:
-            sent = self._end.transmit(data, 0, len(data), (host, port))
-            if sent is not None:
-                self.net.dirty = True
-                return sent
-            self._write.to = self._end.meta
-            await core.sleep_ms(1)
+        self._send.to = (await resolve(host, self.net))[0], port
+        return await self._send.begin(data, 0, len(data))
 
 
 def _net(net):

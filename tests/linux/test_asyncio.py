@@ -63,6 +63,7 @@ def test_aio(wire, target, peers):  # noqa: F811
         "served 192.168.69.100 5 b'HELLO'",
         "(5, ('192.168.69.100', 7008)) b'hello'",
         "6 ('192.168.69.100', 7008)",
+        "datagrams sent 28000",
         "connections free: True tasks left: 0",
     ], program.output
     wire.check()

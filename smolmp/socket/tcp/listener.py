@@ -139,7 +139,8 @@ class Listener:
     def listen(self, local):
         """Accept connections to `local`: a port, (address, port) or "address:port".
 
-        Among several listeners on a port, one with the very address has precedence. OSError:
+        Among several listeners on a port, one with the very address has precedence. What was set
+        before has its memory in the connections then: a handshake allocates nothing. OSError:
         EINVAL for port 0, EADDRINUSE when it listens somewhere else, or another one does here.
         """
         flow = array("i", bytes(4 * _FLOW_WORDS))
@@ -154,6 +155,9 @@ class Listener:
             raise OSError(EADDRINUSE)
         if self.sockets is not None and self._is_taken(flow):
             raise OSError(EADDRINUSE)
+        for i, socket in enumerate(self._pool):
+            if self._places[i] == _FREE:
+                self._inherit(socket)
         self.half.clear()
         self.cookie_at = -1
         endpoint.copy_words(w, 0, flow, 0, _FLOW_WORDS)
@@ -380,14 +384,17 @@ class Listener:
         self._waiting += 1
         socket = self._pool[chosen]
         socket.forget()
+        self._inherit(socket)
+        self.sockets.unmark(socket.slot)  # by those: it has nothing to say yet
+        return socket
+
+    def _inherit(self, socket):
         for name in _INHERITED:
             value = getattr(self, name)
             if getattr(socket, name) != value:  # else it stays the class's, and takes no memory
                 setattr(socket, name, value)
         if socket.linger is not None:
             socket.linger = None
-        self.sockets.unmark(socket.slot)  # by those: it has nothing to say yet
-        return socket
 
     @micropython.native
     def _purge(self):

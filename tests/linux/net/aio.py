@@ -156,6 +156,11 @@ async def udp():
     print(await port.recvfrom_into(buf), bytes(buf[:5]))
     await port.answer(b"again!")
     print(await port.readinto(buf), port.sender)
+    large = bytes(1400)
+    sent = 0
+    for _ in range(20):  # the socket has room for one: each waits for the last
+        sent += await port.sendto(large, ("server.test", UDP_ECHO))
+    print("datagrams sent", sent)
     port.close()
 
 

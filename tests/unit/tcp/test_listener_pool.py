@@ -483,3 +483,21 @@ def test_a_life_allocates_nothing():
         locked(life.whole)
         locked(life.whole)
         assert stat(life.p, "accepted") == 3
+
+
+def test_what_a_listener_hands_down_has_its_memory():
+    p, listener = Peer(), tcp.Listener(1, pool=1, rx=64, tx=64)
+    listener.keep_alive = 1000
+    listener.keep_alive_interval = 10
+    listener.time_wait = 1
+    listener.abe = True
+    listener.ecn = "request"
+    p.sockets.add(listener)
+    listener.listen(80)
+    p.send("S", 0)
+    p.expect("SA", 0, 1)
+    p.device.inject(p.packet("A", 1, 1))
+    now = p.now & WRAP
+    locked(lambda: p.iface.poll(now, p.sockets))
+    s = listener.accept()
+    assert (s.keep_alive, s.keep_alive_interval, s.time_wait) == (1000, 10, 1)
