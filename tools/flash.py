@@ -7,15 +7,15 @@
     --board NAME      which board it is: --board help lists them  (on a Pico: w5500_evb_pico)
                       none: no driver, no /host.py
     --wiring PINS     where it is wired otherwise, as in "cs=5 rst=None int=6" (GPIO numbers)
-    --address A/P     the board's address and prefix length           (192.168.1.50/24)
-    --gateway A       the router's address                            (none)
+    --address A/P     the board's address and prefix length, as in 192.168.1.50/24   (by DHCP)
+    --gateway A       the router's address                            (none, or by DHCP)
     --mac M           the board's hardware address     (made of the chip's own number)
     --part NAME       what of smolmp to bring besides the driver and what the program imports:
                       one of dist/ARCH/*.json                         (the port's: TCP and UDP)
     --main FILE       another program than ports/*/main.py; --main none: leave main.py alone
     --force           replace a main.py that somebody else wrote
     --dry-run         say what would be done, change nothing
-    --watch SECONDS   how long to listen to the program in the end    (4)
+    --watch SECONDS   how long to listen to the program in the end    (8)
 
 On the board then: /lib/smolmp and /lib/ports compiled for its processor, /host.py with the
 addresses and the wiring, /main.py. Files that are there already are not written again.
@@ -43,7 +43,7 @@ HOST = '''"""Who this board is: written by tools/flash.py, change it as you like
 BOARD = {board!r}  # a function of ports.{port}.boards
 WIRING = {wiring!r}  # where it differs from that
 MAC = {mac!r}
-ADDRESSES = {addresses!r}
+ADDRESSES = {addresses!r}  # None: by DHCP
 GATEWAY = {gateway!r}
 '''
 # As ports/*/main.py does it, and is the cable in?
@@ -98,6 +98,14 @@ def pins(text):
     return found
 
 
+def address(text):
+    """An address with its prefix length: without one it would be alone in its network."""
+    found = ipaddress.IPv4Interface(text)
+    if found.network.num_addresses == 1 or found.ip.is_multicast or found.ip.is_unspecified:
+        raise argparse.ArgumentTypeError(f"{text}: write it as 192.168.1.50/24")
+    return found
+
+
 def say(*words):
     print(*words, flush=True)
 
@@ -123,9 +131,10 @@ class Plan:
         self.board_files = {**self.config(mac), **self.program()}
         names = set(lists[part])
         if "/host.py" in self.board_files:
-            names.update(
-                tree.closure(n for n in tree.files if n.startswith(f"ports/{self.port}/"))
-            )
+            # start.py, and with it the socket module, comes when the program asks for it.
+            folder = f"ports/{self.port}/"
+            own = [n for n in tree.files if n.startswith(folder) and n != folder + "start.py"]
+            names.update(tree.closure(own))
         if "/main.py" in self.board_files:
             # Also what a program of the user's own needs.
             text = self.board_files["/main.py"].decode()
@@ -180,7 +189,7 @@ class Plan:
             board=name,
             wiring=options.wiring,
             mac=options.mac or mac,
-            addresses=(str(options.address),),
+            addresses=(str(options.address),) if options.address else None,
             gateway=str(options.gateway) if options.gateway else None,
         )
         return {"/host.py": text.encode()}
@@ -329,14 +338,14 @@ def parse(arguments):
     parser.add_argument("port", nargs="?")
     parser.add_argument("--board")
     parser.add_argument("--wiring", type=pins, default={})
-    parser.add_argument("--address", type=ipaddress.IPv4Interface, default="192.168.1.50/24")
+    parser.add_argument("--address", type=address)
     parser.add_argument("--gateway", type=ipaddress.IPv4Address)
     parser.add_argument("--mac")
     parser.add_argument("--part")
     parser.add_argument("--main")
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--watch", type=float, default=4)
+    parser.add_argument("--watch", type=float, default=8)
     options = parser.parse_args(arguments)
     if options.board == "help":
         for port in pack.PORTS:
@@ -345,6 +354,8 @@ def parse(arguments):
         raise SystemExit(0)
     if options.mac and not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", options.mac):
         parser.error(f"--mac {options.mac}: write it as 02:00:00:00:00:01")
+    if options.gateway and not options.address:
+        parser.error("--gateway needs --address: else both come by DHCP")
     if options.gateway and options.gateway not in options.address.network:
         parser.error(f"--gateway {options.gateway} is not in the network of {options.address}")
     if options.main not in (None, "none") and not Path(options.main).is_file():

@@ -69,6 +69,8 @@ def test_a_board_gets_the_stack_its_addresses_and_a_program():
     assert host["MAC"] == "02:00:00:00:00:01"
     assert (host["BOARD"], host["WIRING"]) == ("w5500_evb_pico", {})
     assert (host["ADDRESSES"], host["GATEWAY"]) == (("10.1.2.3/16",), "10.1.0.1")
+    exec(plan().files["/host.py"], host)
+    assert (host["ADDRESSES"], host["GATEWAY"]) == (None, None)  # by DHCP
 
 
 def test_a_part_is_completed_by_what_the_program_imports(tmp_path):
@@ -161,7 +163,9 @@ def test_a_part_that_is_not_there_is_refused():
     [
         (["--wiring", "cs=x"], "write it as"),
         (["--mac", "1:2"], "write it as 02:00"),
-        (["--gateway", "10.0.0.1"], "not in the network of 192.168.1.50/24"),
+        (["--gateway", "10.0.0.1", "--address", "10.1.0.2/24"], "the network of 10.1.0.2/24"),
+        (["--gateway", "10.0.0.1"], "--gateway needs --address"),
+        (["--address", "10.0.0.1"], "write it as 192.168.1.50/24"),
         (["--main", "/no/such/file"], "no such file"),
         (["--address", "300.1.2.3"], "invalid"),
     ],
@@ -257,13 +261,13 @@ def test_a_board_serves(picos):
     )
     assert status == 0, said
     assert "the chip answers; the cable is in" in said
-    assert "  | smolmp serves http://192.168.9.9/" in said
+    assert "  | smolmp is at 192.168.9.9" in said
 
 
 def test_a_board_with_the_stock_firmware_serves(picos, packed):
-    status, said = run(picos(packed, ["--chip"]).port, "--watch", "8")
+    status, said = run(picos(packed, ["--chip"]).port)
     assert status == 0, said
-    assert "  | smolmp serves http://192.168.1.50/" in said
+    assert "  | smolmp waits for an address from a DHCP server" in said
 
 
 def test_a_flash_that_is_too_full(picos, tmp_path):

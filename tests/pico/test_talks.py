@@ -9,9 +9,12 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import netlab
 import pytest
+from test_dhcp import ARGS, Dnsmasq
+from test_examples import OPTIONS
 from transfer import MB
 
 from harness import targets
@@ -83,23 +86,53 @@ def test_a_megabyte_each_way(pico):
     pico.check()
 
 
-def test_the_program_for_the_impatient(pico, tmp_path):
-    """ports/rp2/main.py, and a /host.py as tools/flash.py writes it."""
+def host_py(folder, addresses, gateway=None):
+    """A /host.py as tools/flash.py writes it."""
     words = {"BOARD": "w5500_evb_pico", "WIRING": {}, "MAC": "02:00:00:00:00:01"}
-    words.update(ADDRESSES=(pico.ip + "/24",), GATEWAY=pico.kernel_ip)
-    host = tmp_path / "host.py"
-    host.write_text("".join(f"{name} = {value!r}\n" for name, value in words.items()))
-    ready = "^smolmp serves http://192.168.69.1/$"
-    pico.board.start("ports/rp2/main.py", {"host.py": host}, ready)
-    fetch = ("curl", "-sS", "--max-time", "60", "http://192.168.69.1/")
-    pico.run(*fetch, "--retry", "9", "--retry-all-errors")  # it has still to import something
+    words.update(ADDRESSES=addresses, GATEWAY=gateway)
+    path = folder / "host.py"
+    path.write_text("".join(f"{name} = {value!r}\n" for name, value in words.items()))
+    return {"host.py": path}
+
+
+FETCH = ("curl", "-sS", "--max-time", "60", "--retry", "9", "--retry-all-errors")
+PAGE = "This is smolmp on a board.\n"
+
+
+@kinds
+def test_the_program_for_the_impatient(pico, tmp_path):
+    """ports/rp2/main.py with a fixed address; clients that are slow, rude, or say nothing."""
+    host = host_py(tmp_path, (pico.ip + "/24",), pico.kernel_ip)
+    board = pico.board.start("ports/rp2/main.py", host, "^smolmp is at 192.168.69.1$")
+    fetch = (*FETCH, "http://192.168.69.1/")
+    pico.run(*fetch)  # it has still to import something
     with pico.connect(80, 60) as idle:  # who says nothing keeps nobody waiting
         for _ in range(12):
-            assert pico.run(*fetch) == "This is smolmp on a board.\n"
+            assert pico.run(*fetch) == PAGE
         assert idle.recv(100) == b""  # and is shown the door
+    with pico.connect(80, 60) as slow:  # a request without an end
+        with pytest.raises(OSError):
+            for _ in range(60):
+                slow.sendall(b"GET / HTTP/1.0\r\n")
+                time.sleep(0.5)
     with pico.connect(80, 60) as rude:
         rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert pico.run(*fetch) == "This is smolmp on a board.\n"
+    with pico.connect(80, 60) as binary:
+        binary.sendall(bytes(range(256)) * 8)
+        assert pico.run(*fetch) == PAGE
+    assert pico.run(*fetch) == PAGE
+    assert "Traceback" not in board.output
+    pico.check()
+
+
+def test_the_program_for_the_impatient_by_dhcp(pico, tmp_path):
+    """Its address, its router and its name server come from dnsmasq."""
+    if not netlab.has("dnsmasq"):
+        pytest.skip("dnsmasq is missing: tools/setup system")
+    with Dnsmasq(pico, tmp_path, *OPTIONS, settings=ARGS.replace("--port=0", "")):
+        board = pico.board.start("ports/rp2/main.py", host_py(tmp_path, None), "^smolmp waits for")
+        address = board.wait_line(r"^smolmp is at (\S+)$", 120)[1].decode()
+        assert pico.run(*FETCH, f"http://{address}/") == PAGE
     pico.check()
 
 
