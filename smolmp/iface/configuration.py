@@ -102,7 +102,10 @@ class Configuration:
         address, prefix = addresses.parse_cidr(cidr)
         family = 4 if len(address) == 4 else 6
         i = self._family(family).add(self, address, prefix)
-        self.neighbors.flush()
+        # Who is on the link is there as before, and what waits for them shall go; but for a host
+        # whose address is ours now.
+        self.neighbors.remove(cidr.split("/")[0])
+        self.neighbors.forget_hint()
         self.bind()
         if family == 4:
             self._announce_from(i)

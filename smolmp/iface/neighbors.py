@@ -336,6 +336,7 @@ class Neighbors:
         i = self._index(address)
         if i >= 0:
             self._free(i)
+        self._event()
         return i >= 0
 
     def get(self, address: str):

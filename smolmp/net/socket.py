@@ -37,7 +37,8 @@ class socket(io.IOBase):
 
     Errors are OSError: EAGAIN (not now, and the socket does not block), ETIMEDOUT, EBADF (closed),
     ENOMEM (the stack has no socket left), and what the calls tell. Where a stream's calls cannot
-    go on they return None, as MicroPython streams do.
+    go on they return None, as MicroPython streams do; and as with those, read(n), readinto() and
+    readline() that time out half-way have lost what came so far. recv() and recv_into() do not.
     """
 
     default = None  # the Net of sockets that are not told one

@@ -203,10 +203,12 @@ def client(wire, certificates, *options, name=NAME, port=443):
 def test_server_blocking(wire, target, certificates):
     program = wire.start(target, PROGRAM, certificates, wire.kernel_ip, "server:443")
     assert client(wire, certificates, "-tls1_2") == DOWN
+    assert client(wire, certificates, "-tls1_3") == DOWN
     assert client(wire, certificates, name="other.test") == b"", "s_client verifies names"
     assert program.wait(20) == 0, program.output
     assert program.output.splitlines()[1:] == [
         "server TLSv1.2 right",
+        "server TLSv1.3 right",
         "server OSError",
         "connections free: True",
     ]
@@ -214,12 +216,12 @@ def test_server_blocking(wire, target, certificates):
 
 
 def test_server_by_asyncio(wire, target, certificates):
-    """Two at once, one that hangs up on the certificate."""
+    """Two at once, by TLS 1.2 and 1.3, and one that hangs up on the certificate."""
     program = wire.start(target, PROGRAM, certificates, wire.kernel_ip, "asyncio_server:443")
     found = []
     clients = [
         threading.Thread(target=lambda v=v: found.append(client(wire, certificates, v)))
-        for v in ("-tls1_2", "-tls1_2")
+        for v in ("-tls1_2", "-tls1_3")
     ]
     for c in clients:
         c.start()
@@ -231,7 +233,49 @@ def test_server_by_asyncio(wire, target, certificates):
     assert sorted(program.output.splitlines()[1:]) == [
         "asyncio server OSError",
         "asyncio server TLSv1.2 right",
-        "asyncio server TLSv1.2 right",
+        "asyncio server TLSv1.3 right",
         "connections free: True",
     ]
     wire.check()
+
+
+def goodbyes(kernel, certificates):
+    """What s_client says of the two connections of goodbye.py: first it waits for the server to
+    close, then it closes itself."""
+    found = []
+    argv = ["openssl", "s_client", "-connect", netlab.STACK_IP + ":443", "-CAfile"]
+    argv += [certificates / "ca.pem", "-verify_return_error", "-tls1_2"]
+    for text, options in ((b"\n", ("-ign_eof",)), (b"you first\n", ("-no_ign_eof",))):
+        process = kernel.popen(
+            [*argv, *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        said, _ = process.communicate(text, 30)
+        assert b"a word" in said, said
+        words = (b"unexpected eof while reading", b"closed", b"DONE", b"error")
+        found.append([word.decode() for word in words if word in said.split(b"a word")[1]])
+    return found
+
+
+def test_no_close_notify_as_from_the_ports_own(laboratory, bare_wire, target, certificates):
+    """MicroPython's tls ends a connection without a word (RFC 8446 6.1 wants one): whether the
+    socket is the port's own or ours, the peer sees the same."""
+    program = "tests/linux/net/goodbye.py"
+    with netlab.Namespace() as other, netlab.Namespace() as near:
+        netlab.veth(near, other)
+        near.up("veth0", netlab.KERNEL_IP + "/24")
+        other.up("veth0", netlab.STACK_IP + "/24")
+        log = bare_wire.name + "-kernel.log"
+        their = bare_wire.start(target, program, "kernel", certificates, namespace=other, log=log)
+        theirs = goodbyes(near, certificates)
+        assert their.wait(20) == 0, their.output
+    bare_wire.tap()
+    our = bare_wire.start(target, program, "smolmp", certificates)
+    ours = goodbyes(bare_wire.kernel, certificates)
+    assert our.wait(20) == 0, our.output
+    assert ours == theirs
+    assert our.output == their.output
+    assert ours[0][0] == "unexpected eof while reading" and "b''" in our.output
+    bare_wire.check()

@@ -208,6 +208,7 @@ def time_outs():
     show("readline", s.readline)
     took = time.ticks_diff(time.ticks_ms(), start)
     print("four time-outs took 200 ms:", 190 <= took < 600)
+    half_way()
     s.settimeout(0)
     show("recv at once", s.recv, 10)
     block = bytes(50000)
@@ -228,6 +229,32 @@ def time_outs():
     show("send", s.send, b"x", waits=True)
     show("write", s.write, b"x")
     s.close()
+
+
+def half_way():
+    """A time-out after part of what was wanted has come: who loops until it is full or has a line
+    loses that part, as MicroPython's streams have it; it is in readinto()'s buffer."""
+    b = bytearray(8)
+    for what, call in (
+        ("readinto", lambda s: s.readinto(b)),
+        ("read", lambda s: s.read(8)),
+        ("readline", lambda s: s.readline()),
+        ("read to the end", lambda s: s.read()),
+    ):
+        s = connected(ECHO)
+        s.settimeout(0.2)
+        s.send(b"abc")
+        until(s, select.POLLIN)
+        show(what + " half-way", call, s)
+        show("what is left", s.recv, 8, waits=True)
+        s.send(b"de\n")
+        show("then", s.recv, 8, waits=True)
+        s.setblocking(False)
+        s.send(b"fg")
+        until(s, select.POLLIN)
+        show(what + " without blocking", call, s)
+        s.close()
+    show("the buffer", bytes, b)
 
 
 def fill(s):

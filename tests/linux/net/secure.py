@@ -186,7 +186,7 @@ def server(port):
     listener.listen(2)
     print("ready")
     c = context(True)
-    for _ in range(2):
+    for _ in range(3):
         s, _ = listener.accept()
         try:
             s.settimeout(10)

@@ -239,6 +239,22 @@ def test_arp_flush_after_update_ip():
     assert len(net.rx(arp(1, "10.0.0.2", PEER_MAC, "10.0.0.1"))) == 1
 
 
+def test_an_address_more_loses_nothing():
+    """Neighbours stay, and the frame that waits for one goes."""
+    net = Net()
+    net.meet()
+    assert send(net, OTHER_IP, b"waiting!") == SENT
+    assert net.iface.neighbors.incomplete == 1
+    net.sent()
+    net.iface.add_ip_addr("10.0.0.1/24")
+    assert net.iface.neighbors.get(PEER_IP) == PEER_TEXT
+    out = [f for f in net.rx(answer(OTHER_IP, OTHER_MAC)) if f[12:14] == b"\x08\x00"]
+    assert len(out) == 1 and out[0][34:] == b"waiting!"
+    assert send(net, PEER_IP) == SENT and net.sent()[0][12:14] == b"\x08\x00"  # without another request
+    net.iface.add_ip_addr(PEER_IP + "/24")  # but a host whose address is ours now is none
+    assert net.iface.neighbors.get(PEER_IP) is None
+
+
 def test_gratuitous_arp_updates_but_never_creates():
     """smoltcp 9.2: it ignored them."""
     for op in (1, 2):
