@@ -48,7 +48,7 @@ _INTR = const(22)  # the register of the pin's edges
 _INTE = const(23)  # and of its interrupts: 0x2000 behind it bits are set, 0x3000 cleared
 _EDGE = const(24)  # their bit
 _LOOK = const(25)  # 1: ask the chip once, though INT is high
-WORDS = const(28)  # 26 is w5500.py's, the last one the sink
+WORDS = const(29)  # 26 and 28 are w5500.py's, 27 is the sink
 
 _BSY = const(24)  # the bit in a channel's CTRL
 _LEAST = const(16)  # length and Ethernet header

@@ -53,12 +53,19 @@ _EDGE = const(24)
 _LOOK = const(25)
 _ROUSE = const(26)
 _SINK_AT = const(27)
+_RANG = const(28)  # 1: INT's edge has interrupted
 
 _SAFETY = const(10)  # ms between looks while INT is high
 
 
-def _woken(_):
-    """INT has fallen while the processor slept: that it wakes is all that is wanted."""
+def _bell(w):
+    """Called when INT falls while the processor sleeps: that it wakes is what is wanted."""
+
+    @micropython.native
+    def rang(_, w=w):
+        w[_RANG] = 1
+
+    return rang
 
 
 class W5500(Wiznet):
@@ -133,7 +140,7 @@ class W5500(Wiznet):
             w[_INTR] = bank + 0xF0
             w[_INTE] = bank + 0x100
             w[_EDGE] = 4 << 4 * (interrupt & 7)
-            self._int.irq(_woken, machine.Pin.IRQ_FALLING, hard=True)
+            self._int.irq(_bell(w), machine.Pin.IRQ_FALLING, hard=True)
             alert(w, 0)  # only while wait() sleeps
         w[_SIZE_AT] = _SIZE
         w[_SINK] = addressof(w) + 4 * _SINK_AT
@@ -239,6 +246,7 @@ class W5500(Wiznet):
                 if alert(w, w[_ROUSE]):
                     return True
         start = ticks_ms()
+        w[_RANG] = 0
         came = alert(w, 1)
         while not came:
             passed = ticks_diff(ticks_ms(), start)
@@ -249,6 +257,8 @@ class W5500(Wiznet):
                 break
             idle()
             came = alert(w, 1)
+            if came and not w[_RANG]:
+                self.missed += 1
         if not w[_ROUSE]:
             alert(w, 0)
         return came != 0

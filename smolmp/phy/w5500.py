@@ -203,9 +203,11 @@ class W5500(Wiznet):
     def _fill(self) -> bool:
         """Read what has come: whole frames stand in held[0:_end]. False: there is none."""
         pin = self._int
+        asked = False  # though INT is high
         if pin is not None and not self._again and pin():
             if ticks_diff(self.ticks(), self._looked) < _SAFETY:
                 return False
+            asked = True
         if not self.ready:
             self._again = False
             return False
@@ -238,6 +240,8 @@ class W5500(Wiznet):
         if size > 16384:
             self.recover(STUCK)
             return False
+        if asked and pin():
+            self.missed += 1
         if size > _SIZE:
             size = _SIZE
         bus.read(_RX_READ, self._rx_rd, self._views[(size - 1) // _CHUNK])

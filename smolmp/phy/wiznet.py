@@ -62,7 +62,8 @@ class Wiznet(Device):
     `rst`: a Pin, None when it is not wired. `ticks`: the clock, in ms.
 
     Counters: dropped (too long for the buffer or the wire), lost (sent while the chip was out of
-    order), corrupt, late, stuck, and what was done about them: reopened, restarted.
+    order), corrupt, late, stuck, missed (frames were there, and INT had not told), and what was
+    done about them: reopened, restarted; link_changes.
     """
 
     def __init__(self, mac, rst=None, promiscuous=False, ticks=ticks_ms):
@@ -70,12 +71,12 @@ class Wiznet(Device):
         self.mac = parse_mac(mac)
         self.promiscuous = promiscuous
         self.dropped = self.lost = self.corrupt = self.late = self.stuck = 0
-        self.reopened = self.restarted = 0
+        self.missed = self.reopened = self.restarted = self.link_changes = 0
         self.ready = False  # the socket is open, as far as is known
         self.ticks = ticks
         self._rst = rst
         self._groups = [0, 0]  # joined, of IPv4 and of IPv6
-        self._up = False
+        self._up = self._told = False
         self._fresh = True  # no trouble since link() was asked last
         self._tried = None
 
@@ -228,8 +229,12 @@ class Wiznet(Device):
         self._fresh = True
         if not self.ready or self.read(_SOCKET, _SN_SR) != _MACRAW or not self._is_ours():
             self._revive()
-        self._up = self.ready and self.read(_COMMON, _PHYCFGR) & 1 != 0
-        return self._up
+        up = self.ready and self.read(_COMMON, _PHYCFGR) & 1 != 0
+        if up is not self._told:
+            self._told = up
+            self.link_changes += 1
+        self._up = up
+        return up
 
     def _is_ours(self):
         return self.read(_COMMON, _SHAR, 6) == self.mac
@@ -244,8 +249,8 @@ class Wiznet(Device):
 
     def __str__(self):
         return (
-            "W5500 %s, link %s: %d dropped, %d lost, %d corrupt, %d late, %d stuck; %d reopened,"
-            " %d restarted"
+            "W5500 %s, link %s: %d dropped, %d lost, %d corrupt, %d late, %d stuck, %d missed;"
+            " %d reopened, %d restarted, %d link changes"
         ) % (
             format_mac(self.mac),
             "up" if self._up else "down",
@@ -254,8 +259,10 @@ class Wiznet(Device):
             self.corrupt,
             self.late,
             self.stuck,
+            self.missed,
             self.reopened,
             self.restarted,
+            self.link_changes,
         )
 
 

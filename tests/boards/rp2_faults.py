@@ -15,7 +15,7 @@ import pico as emulator
 
 MAC = "02:00:00:00:00:01"
 OURS, OTHER = bytes.fromhex("020000000001"), bytes.fromhex("020000000064")
-WORDS = ("dropped", "lost", "corrupt", "late", "stuck", "reopened", "restarted")
+WORDS = ("dropped", "lost", "corrupt", "late", "stuck", "missed", "reopened", "restarted")
 BOARD = """
 from time import ticks_diff, ticks_ms
 from ports.rp2 import boards
@@ -250,6 +250,7 @@ def test_an_edge_of_int_gets_lost():
         rig.pico.at(rig.pico.now + 30 * emulator.MS, lambda: rig.port.deliver(frame(100)))
         ms, found = rig.ask("wait_and_take()")
         assert found == frame(100) and 10 < ms < 50, ms
+        assert rig.counted() == {"missed": 1}
         rig.works()
 
 

@@ -116,6 +116,7 @@ def test_the_bus_dies_and_comes_back():
         rig.chip.reset()
         rig.pass_ms(1000)
         assert rig.device.link()
+        assert rig.device.link_changes == 3
         works(rig)
 
 
@@ -145,12 +146,12 @@ def test_an_edge_of_int_gets_lost():
     rig.chip.lost_edges = 1
     rig.chip.receive(frame(100, first=1))
     assert rig.spi.int.level == 1
-    found = rig.take()
-    if found is None:
-        rig.pass_ms(11)
-        found = rig.take()
-    assert found == frame(100, first=1)
+    assert rig.take() is None and rig.device.missed == 1
+    rig.pass_ms(11)
+    assert rig.take() == frame(100, first=1)
+    assert rig.device.missed == 2
     works(rig)
+    assert rig.device.missed == 2 and "2 missed" in str(rig.device)
 
 
 def test_int_stays_low_for_nothing():
