@@ -23,6 +23,7 @@ parameters with defaults: those lie on the C stack, whereas an attribute or a gl
 searched for, through tables that the system call before has pushed out of the cache.
 """
 
+import array
 import errno
 import os
 import select
@@ -33,6 +34,7 @@ import time
 
 from micropython import const
 
+from ports.unix import awake
 from smolmp.phy.device import Device
 
 try:
@@ -155,17 +157,17 @@ def _writer(device, fd, buf, start, slow):
     return send
 
 
-def _waiter(device, wanted, slow):
-    """wait of a device that waits by ffi: `wanted` is its struct pollfd; what is not just to sleep
+def _waiter(wanted, doze, slow):
+    """wait of a device that waits by ffi: `wanted` is its struct pollfd; what is not just to wait
     until a frame comes does `slow`"""
 
     @micropython.native
-    def wait(ms=None, spin=0, wanted=wanted, slow=slow, poll=c_poll):
+    def wait(ms=None, spin=0, wanted=wanted, doze=doze, slow=slow, poll=c_poll):
         if ms is None:
             ms = -1
         if spin or ms > _FOREVER:
             return slow(ms, spin)
-        if poll(wanted, 1, ms) > 0:
+        if doze(ms, poll, wanted, 1, 0):
             return wanted[_REVENTS] == _POLLIN or slow(0, 0)
         return False
 
@@ -198,16 +200,54 @@ def _copy(target: ptr8, source: ptr8, at: int, n: int):
         i += 1
 
 
+def _fetcher(device, fd, wanted, doze, slow):
+    """fetch of a device that reads and waits by ffi: while it stays awake, to read is to look"""
+
+    @micropython.native
+    def fetch(
+        buf, ms=None, me=device, fd=fd, wanted=wanted, doze=doze, slow=slow, read=c_read, size=len
+    ):
+        if ms is None:
+            ms = -1
+        elif ms > _FOREVER:
+            ms = _FOREVER
+        room = size(buf)
+        n = doze(ms, read, fd, buf, room)
+        if n < 0 and ms:
+            if wanted[_REVENTS] != _POLLIN:
+                slow(0, 0)
+            n = read(fd, buf, room)
+        return n if 0 < n < room else me._unusual(buf, room, n)
+
+    return fetch
+
+
+def _poller(ipoll):
+    """poll(2) where there is no ffi, of the one descriptor that select.poll was told"""
+
+    def poll(wanted, _, ms):
+        for event in ipoll(ms):
+            wanted[_REVENTS] = event[1]
+            return 1
+        return 0
+
+    return poll
+
+
 class Descriptor(Device):
     """fd: an open descriptor, or an object with fileno(), write() and poll support (a socket).
     medium: 1 Ethernet, 2 IP; mtu: largest IP packet.  None: asked from the kernel, if it is a
     TAP or TUN.  batch: bytes of the batch buffer; None: 256 KiB without ffi, none with it.
+    longest: us that wait() may stay awake where frames follow each other closely, see awake.py;
+    0: it goes to sleep at once.
 
     Counters: `dropped` frames that came but could not be handed out whole (longer than the
     caller's buffer, cut at the end of a full batch, behind a header of unknown length: then
     the rest of the batch counts as one), `lost` frames sent while the device was down."""
 
-    def __init__(self, fd, medium=None, mtu=None, batch=None):
+    _reads = True  # frames come by read(2)
+
+    def __init__(self, fd, medium=None, mtu=None, batch=None, longest=awake.LONGEST):
         self.name = None
         if isinstance(fd, int):
             self._fd = fd
@@ -242,13 +282,19 @@ class Descriptor(Device):
             self._readinto = self._stream.readinto
         self._poll = select.poll()
         self._poll.register(self._stream, _POLLIN)
-        self._ipoll = self._poll.ipoll
-        for _ in self._ipoll(0):  # its first call allocates
-            pass
         self._wanted = bytearray(struct.pack("ihh", self._fd, _POLLIN, 0))  # a struct pollfd
+        self._look = c_poll if ffi else _poller(self._poll.ipoll)
+        self._look(self._wanted, 1, 0)  # ipoll's first call allocates
+        self.awake = array.array("i", [0] * awake.WORDS)
+        self._doze = awake.dozer(self.awake, self._look, self._wanted, longest)
         self.recv = self._receiver()  # type: ignore[method-assign]
         if ffi and self._batch is None:
-            self.wait = _waiter(self, self._wanted, self.wait)  # type: ignore[method-assign]
+            slow = self.wait
+            self.wait = _waiter(self._wanted, self._doze, slow)  # type: ignore[method-assign]
+            if self._reads:
+                self.fetch = _fetcher(  # type: ignore[method-assign]
+                    self, self._fd, self._wanted, self._doze, slow
+                )
 
     def _ask(self, medium):
         name = None
@@ -411,26 +457,12 @@ class Descriptor(Device):
             events = self._spin(spin)
             if ms > 0:
                 ms -= spin // 1000
-        if not events:
-            events = self._events(ms)
+        if not events and self._doze(ms, self._look, self._wanted, 1, 0):
+            events = self._wanted[_REVENTS]
         if events and not events & _POLLIN:
             self._up = False
             raise OSError(errno.ENODEV)
         return events != 0
-
-    if ffi:
-
-        def _events(self, ms) -> int:
-            """poll(2)'s, after at most ms milliseconds; 0: none (or a signal came)"""
-            wanted = self._wanted
-            return wanted[_REVENTS] if c_poll(wanted, 1, ms) > 0 else 0
-
-    else:
-
-        def _events(self, ms) -> int:
-            for event in self._ipoll(ms):
-                return event[1]
-            return 0
 
     def _spin(self, us):
         """The events that come within so many microseconds. The clock is read now and then only:
@@ -438,9 +470,8 @@ class Descriptor(Device):
         us = time.ticks_add(time.ticks_us(), us)
         while time.ticks_diff(us, time.ticks_us()) > 0:
             for _ in range(_LOOKS):
-                events = self._events(0)
-                if events:
-                    return events
+                if self._look(self._wanted, 1, 0) > 0:
+                    return self._wanted[_REVENTS]
         return 0
 
 

@@ -11,7 +11,7 @@ import struct
 
 from micropython import const
 
-from ports.unix import descriptor
+from ports.unix import awake, descriptor
 from ports.unix.descriptor import Descriptor
 
 _ETHERNET = const(1)
@@ -46,7 +46,9 @@ class PacketSocket(Descriptor):
     an address of its own beside the kernel's needs on real hardware.  outgoing: also those that
     the kernel sends there (for those who watch)."""
 
-    def __init__(self, name, mtu=None, promiscuous=True, outgoing=False):
+    _reads = False
+
+    def __init__(self, name, mtu=None, promiscuous=True, outgoing=False, longest=awake.LONGEST):
         index = _index(name)
         s = socket.socket(_AF_PACKET, _SOCK_RAW, 0)  # protocol 0: nothing comes before bind()
         if not outgoing:
@@ -60,7 +62,7 @@ class PacketSocket(Descriptor):
         s.bind(struct.pack("HHiHBB8s", _AF_PACKET, _ALL, index, 0, 0, 0, b""))
         s.setblocking(False)
         self._recv = s.recv
-        super().__init__(s, _ETHERNET, mtu or descriptor.device_mtu(name), 0)
+        super().__init__(s, _ETHERNET, mtu or descriptor.device_mtu(name), 0, longest)
         self.name = name
 
     def _receiver(self):

@@ -9,7 +9,7 @@ import struct
 
 from micropython import const
 
-from ports.unix import descriptor
+from ports.unix import awake, descriptor
 from ports.unix.descriptor import Descriptor
 
 _ETHERNET = const(1)
@@ -47,16 +47,16 @@ def _open(name, flags):
 class Tap(Descriptor):
     """An Ethernet device: `Tap("tap0")`.  mtu None: what the kernel's end has."""
 
-    def __init__(self, name="tap0", mtu=None, batch=None):
+    def __init__(self, name="tap0", mtu=None, batch=None, longest=awake.LONGEST):
         fd = _open(name, _IFF_TAP | _IFF_NO_PI)
-        super().__init__(fd, _ETHERNET, mtu or descriptor.device_mtu(name), batch)
+        super().__init__(fd, _ETHERNET, mtu or descriptor.device_mtu(name), batch, longest)
         self.name = name
 
 
 class Tun(Descriptor):
     """A device of bare IP packets: `Tun("tun0")`."""
 
-    def __init__(self, name="tun0", mtu=None, batch=None):
+    def __init__(self, name="tun0", mtu=None, batch=None, longest=awake.LONGEST):
         fd = _open(name, _IFF_TUN | _IFF_NO_PI)
-        super().__init__(fd, _IP, mtu or descriptor.device_mtu(name), batch)
+        super().__init__(fd, _IP, mtu or descriptor.device_mtu(name), batch, longest)
         self.name = name

@@ -3,6 +3,8 @@ once. Of use where looking things up is most of what a round trip costs; else do
 
     poll, answer = steady.bind(iface, sockets)
     for socket in poll(now, budget): ...            # as iface.poll(now, sockets, budget)
+    n = device.fetch(iface.view, ms)                # asleep until a frame comes; it is the first
+    for socket in poll(now, budget, n): ...         # one of this poll
     answer(now)                                     # as iface.poll_egress(now, sockets): not 0
                                                     # when something was sent or changed
 
@@ -14,7 +16,7 @@ the next one.
 import micropython
 from micropython import const
 
-from smolmp.iface.walk import egress, ingress, settle
+from smolmp.iface.walk import begin, egress, ingress, settle
 from smolmp.socket.set import ALL, clear_bit, lone_bit, next_bit, take_lone
 
 _BURST = const(15)  # as Interface has it
@@ -34,6 +36,7 @@ def bind(iface, sockets):
     def poll(
         now,
         budget=64,
+        n=0,
         iface=iface,
         sockets=sockets,
         whole=whole,
@@ -49,8 +52,13 @@ def bind(iface, sockets):
     ):
         lane = sockets.lane
         if lane is None or now & _TICKS_MASK != iface.now:
-            return whole(now, sockets, budget)
-        n = lane.drain(iface, budget)
+            if n <= 0:
+                return whole(now, sockets, budget)
+            begin(iface, now, sockets)
+            ingress(iface, sockets, budget, n)
+            egress(iface, sockets, budget, _BURST)
+            return sockets.take_changed()
+        n = lane.drain(iface, budget, n)
         left = budget - lane.taken
         if n:
             ingress(iface, sockets, left, n)

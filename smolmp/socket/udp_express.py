@@ -177,8 +177,11 @@ class Express:
 
 def _drain_of(express):
     @micropython.native
-    def drain(iface, budget, express=express, kit=express.kit, words=express.words, take=lane):
+    def drain(
+        iface, budget, n=0, express=express, kit=express.kit, words=express.words, take=lane
+    ):
         """Receive until nothing waits, `budget` frames are taken, or one is for the long way.
+        The first one stands in iface.rx already if n > 0.
 
         Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
         """
@@ -188,11 +191,11 @@ def _drain_of(express):
         express.taken = 0
         if inward is not known or iface.seconds != second:
             socket.sockets.lane = None
-            return recv(view)
+            return n or recv(view)
         taken = 0
-        n = 0
         while taken < budget:
-            n = recv(view)
+            if n == 0:
+                n = recv(view)
             if n <= 0 or n > size or not take(words, n, rx, rx, queue, buffer):
                 break
             taken += 1

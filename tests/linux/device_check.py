@@ -6,6 +6,7 @@ TASK: echo N   takes N frames and sends an answer to each, with the heap locked
       small    takes frames with a buffer of 128 octets
       down     sends a frame each 20 ms, tells when the link changes
       wait     tells how long wait(ms, spin) took
+      fetch N  fetches N frames, then N more, and tells of each N how often it stayed awake
 """
 
 import sys
@@ -13,6 +14,7 @@ import time
 
 import micropython
 
+from ports.unix import awake
 from ports.unix.descriptor import Descriptor
 from ports.unix.packet_socket import PacketSocket
 from ports.unix.tuntap import Tap, Tun
@@ -93,6 +95,28 @@ def wait(device):
         print("waited", ms, time.ticks_diff(time.ticks_us(), start), found)
 
 
+def fetch(device, want):
+    buffer = memoryview(bytearray(1600))[2:]
+    state = device.awake
+    wait = device.fetch
+    for _ in range(2):
+        hits, misses = state[awake.HITS], state[awake.MISSES]
+        with open("/proc/self/schedstat") as f:
+            before = int(f.read().split()[0])
+        octets = 0
+        micropython.heap_lock()
+        for _ in range(want):
+            n = 0
+            while not n:
+                n = wait(buffer, 5000)
+            octets += n
+        micropython.heap_unlock()
+        with open("/proc/self/schedstat") as f:
+            us = (int(f.read().split()[0]) - before) // 1000
+        hits, misses = state[awake.HITS] - hits, state[awake.MISSES] - misses
+        print("fetched %d hits %d misses %d CPU %d us" % (octets, hits, misses, us))
+
+
 def main():
     kind, name, task = sys.argv[1:4]
     if kind == "tap":
@@ -109,7 +133,7 @@ def main():
     if task == "echo":
         (allocating if kind == "packet" and not has_ffi else echo)(device, int(sys.argv[4]))
     else:
-        globals()[task](device)
+        globals()[task](device, *[int(word) for word in sys.argv[4:]])
     print("dropped", device.dropped, "lost", device.lost)
 
 

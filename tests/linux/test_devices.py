@@ -156,6 +156,32 @@ def test_a_full_batch_counts_what_it_cut(wire):
     assert dropped == 100 // 14  # every fourteenth frame is the one at the buffer's end
 
 
+def test_frames_that_follow_closely_are_awaited_awake(wire, target):
+    """200 that come 5 ms apart, and nobody stays awake for them (but where others keep the
+    processor busy); then 200 of which each comes as soon as the kernel sends them."""
+    neighbour = ("ip", "neigh", "replace", wire.ip, "lladdr", "02:00:00:00:00:01")
+    wire.run(*neighbour, "dev", "tap0")
+    program = wire.start(target, CHECK, "tap", "tap0", "fetch", 200)
+    with wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((wire.ip, 9))
+        for _ in range(200):
+            s.send(bytes(18))
+            time.sleep(0.005)
+        program.wait_line("fetched")
+        for _ in range(200):
+            s.send(bytes(18))
+            until = time.perf_counter() + 30e-6
+            while time.perf_counter() < until:
+                pass
+    assert program.wait() == 0, program.output
+    found = re.findall(r"fetched (\d+) hits (\d+) misses (\d+) CPU (\d+) us", program.output)
+    (octets, apart, vain, us), (more, hits, misses, _) = [[int(x) for x in row] for row in found]
+    print("CPU over a second of 200 frames:", us, "us;", found)
+    assert octets == more == 200 * 60
+    assert apart + vain < 20
+    assert hits > 10 and misses < 50
+
+
 @pytest.mark.targets("unix64", "unix32", "unix64-wheel")
 def test_wait(wire, target):
     fd = wire.kernel.open_tap()

@@ -86,9 +86,10 @@ def test_udp_echo_of_a_burst(wire, target):
     wire.check()
 
 
-def test_udp_echo_of_several_clients_to_a_stack_that_spins(wire, target):
+@pytest.mark.parametrize("how", [("--spin", 2000), ()], ids=["spins", "stays-awake"])
+def test_udp_echo_of_several_clients_to_a_stack_that(wire, target, how):
     """The lane is one client's, then another's; the stack looks for frames, and sleeps at last."""
-    wire.peer(target, "udpecho", 5001, "--spin", 2000)
+    wire.peer(target, "udpecho", 5001, *how)
     clients = [wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
     for s in clients:
         s.settimeout(5)

@@ -49,8 +49,9 @@ def test_echo(wire, target):
     wire.check(expect="tcp.flags.fin == 1 && ip.src == " + wire.ip)
 
 
-def test_echo_of_a_stack_that_spins(wire, target):
-    wire.peer(target, "echo", 5001, "--spin", 2000)
+@pytest.mark.parametrize("how", [("--spin", 2000), ("--sleep",)], ids=["spins", "sleeps"])
+def test_echo_of_a_stack_that(wire, target, how):
+    wire.peer(target, "echo", 5001, *how)
     with wire.connect() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for i in range(500):

@@ -110,7 +110,7 @@ def program(server):
     def ticks(server=server):
         return server.now
 
-    turn = command.turner(iface, sockets, None, ticks)
+    turn = command.turner(iface, sockets, wire.fetch, ticks)
     kit = (wire, sockets, turn, iface.poll_delay) + steady.bind(iface, sockets)
 
     # Of few captured names: see docs/performance.md.
@@ -120,7 +120,7 @@ def program(server):
             if i & 15 == 0:
                 server.tick()
             wire.waiting = 1
-            turn(1, 1, 0, False)
+            turn(1, 1, 1, False)
             turn(64, 1, 0, False)
             delay(server.now, sockets)
 

@@ -97,6 +97,10 @@ class Wire(Device):
         return self.n
 
     @micropython.native
+    def fetch(self, buf, ms=None) -> int:
+        return self.recv(buf)
+
+    @micropython.native
     def send(self, buf, start: int, end: int) -> bool:
         self.sent += 1
         if self.kind == 6:

@@ -28,7 +28,8 @@ options of the device:
                   delay=20,jitter=5 (ms), size=N (octets), rate=N (octets/s); in.drop=3 and
                   out.drop=3: one direction only
   --seed N        of the faults and of the stack (default: at random)
-  --spin US       look for frames this long before going to sleep (microseconds)"""
+  --spin US       look for frames this long before going to sleep (microseconds), always
+  --sleep         go to sleep at once, even where frames follow each other closely"""
 
 _DEFAULTS = {
     "fd": (-1, 0),
@@ -41,6 +42,7 @@ _DEFAULTS = {
     "fault": "",
     "seed": (-1, 0),
     "spin": 0,
+    "sleep": False,
 }
 _MOST = 1 << 29
 _LOOKS = 16  # how often to poll before the clock is read and a signal is heard
@@ -139,21 +141,23 @@ def host(text, options):
 
 def open_device(name, options):
     """the Device that the arguments name, in the middleware that the options ask for"""
+    from ports.unix import awake
     from ports.unix.descriptor import Descriptor
 
     mtu = options.mtu or None
+    longest = 0 if options.sleep else awake.LONGEST
     try:
         if options.fd >= 0:
             medium = 2 if options.tun else None
-            device = Descriptor(options.fd, medium, mtu)
+            device = Descriptor(options.fd, medium, mtu, longest=longest)
         elif options.packet:
             from ports.unix.packet_socket import PacketSocket
 
-            device = PacketSocket(name, mtu, outgoing=options.outgoing)
+            device = PacketSocket(name, mtu, outgoing=options.outgoing, longest=longest)
         else:
             from ports.unix.tuntap import Tap, Tun
 
-            device = (Tun if options.tun else Tap)(name, mtu)
+            device = (Tun if options.tun else Tap)(name, mtu, longest=longest)
     except ValueError as e:
         options.wrong("%s: %s" % (name, e))
     except OSError as e:
@@ -236,9 +240,10 @@ def interface(device, address, options, **more):
         options.wrong(str(e))
 
 
-def turner(iface, sockets, wait, ticks=time.ticks_ms):
-    """turn(budget, times, ms, lock): sleep up to `ms` if that is not 0, poll up to `times` times,
-    until sockets changed, let their services run and send what they said. True: sockets changed.
+def turner(iface, sockets, fetch, ticks=time.ticks_ms):
+    """turn(budget, times, ms, lock): wait for a frame up to `ms` if that is not 0, poll up to
+    `times` times, until sockets changed, let their services run and send what they said. True:
+    sockets changed. fetch: the device's.
 
     After a poll that found nothing the next frame most likely comes alone: the program shall have
     it before anybody looks for a second one. What is said goes out without looking for frames.
@@ -254,17 +259,19 @@ def turner(iface, sockets, wait, ticks=time.ticks_ms):
         ticks=ticks,
         poll=poll,
         answer=answer,
-        wait=wait,
+        fetch=fetch,
+        view=iface.view,
         hold=heap_lock,
         release=heap_unlock,
     ):
+        n = 0
         if ms != 0:
-            wait(ms)
+            n = fetch(view, ms)
         now = ticks()
         if lock:
             hold()
         try:
-            changed = poll(now, budget)
+            changed = poll(now, budget, n)
             while not changed and times > 1:
                 now = ticks()
                 changed = poll(now, 1)
@@ -304,7 +311,7 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     lock = not getattr(device, "allocates", False)
     ticks = time.ticks_ms
     delay = iface.poll_delay
-    turn = turner(iface, sockets, device.wait)
+    turn = turner(iface, sockets, device.fetch)
     clock = time.ticks_us
     counters = iface.counters
     frames = counters[0]

@@ -351,9 +351,17 @@ def _drain_of(express):
     # What it works with are defaults: a closure of more than 5 would be called by way of the heap.
     @micropython.native
     def drain(
-        iface, budget, express=express, kit=express.kit, words=express.words, take=lane, end=finish
+        iface,
+        budget,
+        n=0,
+        express=express,
+        kit=express.kit,
+        words=express.words,
+        take=lane,
+        end=finish,
     ):
         """Receive until nothing waits, `budget` frames are taken, or one is for the long way.
+        The first one stands in iface.rx already if n > 0.
 
         Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
         """
@@ -363,13 +371,13 @@ def _drain_of(express):
         if inward is not known or iface.seconds != second:
             express.taken = 0
             express.forget(socket)
-            return recv(view)
+            return n or recv(view)
         now = iface.now
         flags = 0
         taken = 0
-        n = 0
         while taken < budget:
-            n = recv(view)
+            if n == 0:
+                n = recv(view)
             if n <= 0 or n > size:
                 break
             code = take(words, n, rx, rx, block, ring, now)

@@ -11,7 +11,7 @@ PORTS = (80, 81)
 class Side:
     """Two connections, polled one way or the other."""
 
-    def __init__(self, short, limit=0):
+    def __init__(self, short, limit=0, fetches=False):
         self.p = p = Peer(seed=5, iss=7000)
         self.sockets = []
         for port in PORTS:
@@ -30,6 +30,10 @@ class Side:
             p.iface.bind()
         if short:
             self.poll, self.answer = steady.bind(p.iface, p.sockets)
+            if fetches:  # as a loop does that has waited
+                poll = self.poll
+                view = p.iface.view
+                self.poll = lambda now, budget: poll(now, budget, p.device.fetch(view, 0))
         else:
             self.poll = lambda now, budget=64: p.iface.poll(now, p.sockets, budget)
             self.answer = lambda now: p.iface.poll_egress(now, p.sockets)
@@ -66,7 +70,8 @@ class Side:
 
 
 def pair(**options):
-    return Side(False, **options), Side(True, **options)
+    """One that polls as usual, and one that does it in short"""
+    return Side(False), Side(True, **options)
 
 
 def both(sides, act, budget=64):
@@ -93,8 +98,17 @@ def test_a_round_trip():
 
 # not on a board: two hosts with their buffers, for a loop that boards have no use for
 def test_a_script_of_everything():
+    script_of_everything(False)
+
+
+# not on a board: two hosts with their buffers, for a loop that boards have no use for
+def test_a_script_of_everything_whose_first_frames_are_fetched():
+    script_of_everything(True)
+
+
+def script_of_everything(fetches):
     for seed in range(6):
-        sides = pair()
+        sides = pair(fetches=fetches)
         state = [seed * 7919 + 1]
 
         def draw(n, state=state):
@@ -141,7 +155,7 @@ def test_a_script_of_everything():
 
 
 def test_a_device_that_is_busy():
-    sides = pair(limit=1)
+    sides = Side(False, 1), Side(True, 1)
 
     def two(side):
         for port in PORTS:
