@@ -171,6 +171,8 @@ def measure_once(stack, mode, a, log):
             args += ["--size", a.size]
         result = server.probe(*args)
         result["peak_rss_kib"] = peak_kib(server.pids())
+        if result.get("trips_s"):
+            result["trip_cpu_us"] = round(1e6 * result["stack_cpu"] / result["trips_s"], 2)
         if server.process.poll() is not None:
             result["error"] = "server ended with %s" % server.process.returncode
         return result

@@ -2,15 +2,18 @@
 """make bench: smolmp, lwIP and PyTCP side by side over TAPs, in one run; rounds are the outer
 loop.
 
-  compare.py [--rounds 3] [--secs 2] [--only smolmp,lwip-64k]
+  compare.py [--rounds 3] [--secs 2] [--only smolmp,lwip-64k] [--modes echo,udpecho]
 
 Prints a table with ratios to lwIP in MicroPython's sizes, and writes build/bench.json (medians:
 {stack: {receive_mbit, send_mbit, tcp_echo, udp_echo, ...}}), build/bench.svg and, for report.py,
 every measurement (build/bench.jsonl). The row `bare-tap` is a MicroPython loop that only reads, or
 only writes, full frames: nobody in MicroPython can be faster. `c-reflector` is a C program that
-swaps the addresses of a frame and sends it back: no stack answers sooner. The *_spin figures are
-those of a client that looks for the answer instead of sleeping, so that what the stack takes
-counts and not the client's waking up.
+swaps the addresses of a frame and sends it back: no stack answers sooner; `c-reflector-spin` never
+sleeps, the ceiling of `smolmp-busy-poll`. `smolmp-sleeping` goes to sleep at once after each
+answer, as lwIP does; `smolmp` stays awake where frames follow each other closely
+(ports/unix/awake.py), and pays with processor time: *_cpu_us is what an echo took of it, what the
+kernel did for the stack included. The *_spin figures are those of a client that looks for the
+answer instead of sleeping, so that what the stack takes counts and not the client's waking up.
 """
 
 import argparse
@@ -34,6 +37,8 @@ FIGURES = (  # name in bench.json, probe's mode, its field, heading
     ("send_mbit", "source", "mbit_s", "send Mbit/s"),
     ("tcp_echo", "echo", "trips_s", "TCP echo /s"),
     ("udp_echo", "udpecho", "trips_s", "UDP echo /s"),
+    ("tcp_echo_cpu_us", "echo", "trip_cpu_us", "TCP CPU us"),
+    ("udp_echo_cpu_us", "udpecho", "trip_cpu_us", "UDP CPU us"),
     ("tcp_echo_spin", "echo-spin", "trips_s", "TCP, client spins /s"),
     ("udp_echo_spin", "udpecho-spin", "trips_s", "UDP, client spins /s"),
     ("ping_us", "icmp", "p50_us", "ping us"),
@@ -43,15 +48,17 @@ SPIN_US = 1000  # of the busy-poll row
 
 
 def smolmp():
-    """Our rows: Debian's MicroPython on amd64, on i386, and spinning instead of sleeping."""
+    """Our rows: Debian's MicroPython on amd64 and i386; sleeping at once; never sleeping."""
     rows = []
-    for name, target, spin in (
-        ("smolmp", "unix64", 0),
-        ("smolmp-i386", "unix32", 0),
-        ("smolmp-busy-poll", "unix64", SPIN_US),
+    for name, target, how in (
+        ("smolmp", "unix64", ""),
+        ("smolmp-i386", "unix32", ""),
+        ("smolmp-sleeping", "unix64", "--sleep"),
+        ("smolmp-i386-sleeping", "unix32", "--sleep"),
+        ("smolmp-busy-poll", "unix64", "--spin %d" % SPIN_US),
     ):
         command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
-        line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} --spin %d" % (shlex.join(command), spin)
+        line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} %s" % (shlex.join(command), how)
         rows.append({"name": name, "cmd": line})
     return rows
 
@@ -140,6 +147,8 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--secs", type=float, default=2)
     p.add_argument("--only", default="", help="these stacks, separated by commas")
+    modes = ",".join(dict.fromkeys(mode for _, mode, *_ in FIGURES))
+    p.add_argument("--modes", default=modes, help="these measurements of " + modes)
     a = p.parse_args()
     only = [name for name in a.only.split(",") if name]
     try:
@@ -149,8 +158,16 @@ def main():
         sys.exit(str(error))
     if os.path.exists(LINES):
         os.unlink(LINES)
-    modes = ",".join(mode for _, mode, *_ in FIGURES)
-    options = ["--targets", "", "--modes", modes, "--rounds", str(a.rounds), "--secs", str(a.secs)]
+    options = [
+        "--targets",
+        "",
+        "--modes",
+        a.modes,
+        "--rounds",
+        str(a.rounds),
+        "--secs",
+        str(a.secs),
+    ]
     options += ["--trip-secs", str(a.secs / 2), "--out", LINES]
     good = bench.main(options, stacks)
     with open(LINES) as f:
@@ -170,10 +187,13 @@ def main():
     with open(JSON, "w") as f:
         json.dump(table, f, indent=1)
         f.write("\n")
-    with open(PLOT, "w") as f:
-        f.write(plot(table))
+    written = [JSON]
+    if any("receive_mbit" in row or "send_mbit" in row for row in table.values()):
+        written.append(PLOT)
+        with open(PLOT, "w") as f:
+            f.write(plot(table))
     print("\n" + text(table))
-    print("written: %s, %s" % tuple(os.path.relpath(x, netlab.ROOT) for x in (JSON, PLOT)))
+    print("written: " + ", ".join(os.path.relpath(path, netlab.ROOT) for path in written))
     sys.exit(0 if good else 1)
 
 
