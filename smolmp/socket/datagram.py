@@ -16,7 +16,7 @@ import micropython
 from micropython import const
 
 from smolmp.socket.endpoint import address_of, clear, clear_address, set_address
-from smolmp.socket.set import set_bit
+from smolmp.socket.set import handle_of, set_bit
 from smolmp.storage.packets import PacketRing, packet_put, packet_take
 
 _FAMILY = const(0)
@@ -161,6 +161,7 @@ class DatagramSocket:
 
     kind = "datagram"
     protocol = 0
+    handle = property(handle_of)
     metadata = Metadata
 
     def __init__(self, rx, tx, rx_slots, tx_slots):
@@ -174,7 +175,6 @@ class DatagramSocket:
         self._starved = False  # a send found the queue full: tell when there is room
         self.sockets = None
         self.slot = -1
-        self.handle = -1
         self.rx_dropped = 0  # received, but the queue was full
         self.error = 0  # errno to be raised when there is nothing (more) to receive
         self.tx_dropped = 0  # queued, but no route, no source address or too large

@@ -12,6 +12,7 @@ from smolmp.counters import count
 from smolmp.siphash import halfsiphash
 from smolmp.socket import udp  # noqa: F401 - it brings the datagrams here
 from smolmp.socket.endpoint import is_unset
+from smolmp.socket.set import handle_of
 from smolmp.wire.udp import emit, parse
 
 _PROTO = const(1)
@@ -66,6 +67,7 @@ class Lane:
 
     kind = "lane"
     protocol = _PROTO_UDP
+    handle = property(handle_of)
 
     def __init__(self):
         self.flow = array("i", bytes(4 * _FLOW_WORDS))  # what is for us
@@ -74,7 +76,6 @@ class Lane:
         self.out[_HOPS] = _DEFAULT_HOPS
         self.sockets = None
         self.slot = -1
-        self.handle = -1
         self.received = 0  # messages that were for us
         self.rejected = 0  # and those that were not, or could not be read
         self.sent = 0

@@ -183,6 +183,13 @@ def count_bits(bits: ptr32, words: int) -> int:
     return n
 
 
+def handle_of(socket) -> int:
+    """`socket.handle`, the property of every socket: how its set knows it; -1: it is in none."""
+    sockets = socket.sockets
+    slot = socket.slot
+    return -1 if sockets is None else sockets.generations[slot] << _SLOT_BITS | slot
+
+
 class SocketSet:
     """Sockets polled together.
 
@@ -202,7 +209,7 @@ class SocketSet:
         self.blocked = array("I")
         self.changes = array("I")
         self.hidden = array("I")  # slots not to be reported: hide()
-        self._generations = array("i")
+        self.generations = array("i")
         self.report = []  # what poll returns
         self._seed = seed
         self._count = 0
@@ -232,7 +239,7 @@ class SocketSet:
         self.blocked.extend(array("I", more))
         self.changes.extend(array("I", more))
         self.hidden.extend(array("I", more))
-        self._generations.extend(array("i", bytes(4 * extra)))
+        self.generations.extend(array("i", bytes(4 * extra)))
         self.deadlines.grow(slots)
         self.objects.extend([None] * extra)
         self.dispatchers.extend([None] * extra)
@@ -264,7 +271,6 @@ class SocketSet:
         self._count += 1
         socket.sockets = self
         socket.slot = slot
-        socket.handle = self._generations[slot] << _SLOT_BITS | slot
         kind = getattr(socket, "kind", None)
         if kind == "raw":
             self.raw.append(socket)
@@ -289,7 +295,7 @@ class SocketSet:
         clear_bit(self.blocked, slot)
         clear_bit(self.changes, slot)
         self.show(slot)
-        self._generations[slot] = (self._generations[slot] + 1) & _GENERATIONS
+        self.generations[slot] = (self.generations[slot] + 1) & _GENERATIONS
         if socket in self.raw:
             self.raw.remove(socket)
         if socket in self.icmp:
@@ -299,14 +305,13 @@ class SocketSet:
         self._count -= 1
         socket.sockets = None
         socket.slot = -1
-        socket.handle = -1
         return socket
 
     def __getitem__(self, handle: int):
         slot = handle & ((1 << _SLOT_BITS) - 1)
         if handle >= 0 and slot < self.slots:
             socket = self.objects[slot]
-            if socket is not None and socket.handle == handle:
+            if socket is not None and handle >> _SLOT_BITS == self.generations[slot]:
                 return socket
         raise KeyError(handle)
 

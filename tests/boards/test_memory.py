@@ -34,9 +34,9 @@ def test_from_mpy_files_it_stays_within_its_heap(size, tmp_path):
     assert found["listener_heap_mpy"] <= 5.25 * 1024, found
     assert found["udp_heap_mpy"] <= 6 * 1024, found
     assert found["free_after_mpy"] >= 168 * 1024, found
-    assert found["tcp_socket_bytes"] <= 768, found
+    assert found["tcp_socket_bytes"] <= 592, found  # 600 are promised
     assert found["udp_socket_bytes"] <= 1952, found
-    assert found["listener_bytes"] <= 5440, found
+    assert found["listener_bytes"] <= 4656, found
 
 
 def test_frozen_it_stays_within_its_heap(size, tmp_path):
@@ -48,7 +48,7 @@ def test_frozen_it_stays_within_its_heap(size, tmp_path):
     found = json.loads(out.read_text())
     assert found["tcp_server_heap_frozen"] <= 27.5 * 1024, found
     assert found["net_heap_frozen"] <= 12.5 * 1024, found
-    assert found["tcp_socket_bytes"] <= 768, found
+    assert found["tcp_socket_bytes"] <= 592, found
 
 
 def test_functions_run_from_the_flash_and_later_parts_plug_in(size):

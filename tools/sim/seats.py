@@ -15,7 +15,7 @@ _SND_NXT, _SND_MAX = 17, 18
 _RCV_ADV = 22
 _RX, _TX = 23, 26
 _ESTABLISHED, _TIME_WAIT = 4, 10
-_BOARD_SIZE = 24
+_COUNT, _CAPACITY, _HOLES, _RANGES = 63, 97, 98, 100
 
 
 class Failure(Exception):
@@ -34,15 +34,15 @@ def check_socket(socket):
     if not 0 <= w[_SND_NXT] <= w[_SND_MAX] <= w[_TX + 2] + 1:
         facts = socket, w[_SND_NXT], w[_SND_MAX], w[_TX + 2]
         raise Failure("%r: SND.NXT %d SND.MAX %d queued %d" % facts)
-    board = socket.board
-    count = board[1]
-    if count > board[0]:
+    count = w[_COUNT]
+    if count > w[_CAPACITY]:
         raise Failure("%r: the scoreboard has too many ranges" % socket)
     end = 0
-    for i in range(_BOARD_SIZE, _BOARD_SIZE + 3 * count, 3):
-        if board[i] <= end:
+    first = _RANGES + 2 * w[_HOLES]
+    for i in range(first, first + 3 * count, 3):
+        if w[i] <= end:
             raise Failure("%r: an empty range on the scoreboard" % socket)
-        end = board[i]
+        end = w[i]
     if end != w[_SND_NXT]:
         raise Failure("%r: the scoreboard ends at %d, not %d" % (socket, end, w[_SND_NXT]))
 

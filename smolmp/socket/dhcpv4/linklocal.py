@@ -11,6 +11,7 @@ from micropython import const
 
 from smolmp.socket.dhcpv4.probe import Probe
 from smolmp.socket.lane import after
+from smolmp.socket.set import handle_of
 from smolmp.wire.address import format_address
 
 _RATE_LIMIT = const(60000)  # RATE_LIMIT_INTERVAL, ms
@@ -22,12 +23,12 @@ class LinkLocal:
 
     kind = "link-local"
     protocol = 0
+    handle = property(handle_of)
 
     def __init__(self, probes=3, unit=1000):
         self.address = None
         self.sockets = None
         self.slot = -1
-        self.handle = -1
         self._probe = Probe(self, probes, unit, 2 * unit, 2 * unit)
         self._unit = unit
         self._iface = None

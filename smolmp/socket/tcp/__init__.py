@@ -2,33 +2,39 @@
 
 Theory of operation
 
-One Socket is one connection. All its numbers live in one array('i') of 108 words, the control
+One Socket is one connection. All its numbers live in one array('i') of 120 words, the control
 block `socket.w`; its first 14 words are the flow (see smolmp/wire), so the block itself addresses
 what the connection sends, and its first 12 are the key under which the demux finds it.
 
     14      state             22      RCV.ADV   window announced, from RCV.NXT
     15      SND.UNA           23-25   receive ring: capacity, read position, length
     16      RCV.NXT           26-28   transmit ring, the same
-    17      SND.NXT           29      MSS_OUT, 30 SND.SCALE, 31 RCV.SCALE, 32 FLAGS
-    18      SND.MAX           33-35   timestamps: TS.Recent, our clock, when it was read
-    19      SND.WND           36-41   timers: deadlines in ms, -1 stopped
-    20, 21  SND.WL1, SND.WL2  42-47   SRTT, RTTVAR, RTO, back-off, the segment being timed
-                              48-58   duplicate ACKs, recovery point, octets to acknowledge, ...
-                              60-79   cwnd, ssthresh, the right edge cwnd allows; CUBIC, RACK, PRR
-                              80      timer: the program has closed; 81-83 octets both ways
-                              84-87   Nagle's small segment, quick ACKs, RTT remainders
-                              88-92   ECN, the end of the window last reduced; MSS_FULL; soft error
-    57      the newest        59      the user timeout that both ends told, 76 when a stamp came
-            out of order      93-97   where listen() listens: family and port, local address
-                              98      the assembler (storage/ranges.py): 4 ranges and more
+    17      SND.NXT           29      MSS_OUT; 30 SND.SCALE, and above 4 bits RCV.SCALE
+    18      SND.MAX           31, 32  errors; FLAGS
+    19      SND.WND           33-35   timestamps: TS.Recent, our clock, when it was read
+    20, 21  SND.WL1, SND.WL2  36-41   timers: deadlines in ms, -1 stopped
+                              42-47   SRTT, RTTVAR, RTO, back-off, the segment being timed
+    48      duplicate ACKs or, with SACK, what it tells of reordering
+    49-59   recovery point, octets to acknowledge, ...; 57 the newest out of order; 59 the user
+            timeout that both ends told
+    60-62   cwnd, ssthresh, the right edge cwnd allows; 65-70 CUBIC, or PRR while an epoch of it is
+            over; 71, 72 cwnd and ssthresh before a loss, 73 the least round trip
+    63, 64, 74, 75, 77, 78, 85, 91-95   the scoreboard (scoreboard.py)
+    76      when a stamp came; 79 when something was sent
+    80      timer: the program has closed; 81-83 octets both ways; 84 Nagle's small segment
+    86, 87  quick ACKs, RTT remainders; 88 ECN; 89 SND.NXT when cwnd was reduced last
+    90      MSS_FULL, and above 16 bits the quick ACKs left
+    96, 97  what lasts from one connection to the next: rto_min and ack_delay, scoreboard ranges
+    98      the assembler (storage/ranges.py): 4 ranges (`holes`), 10 words; behind it the ranges
+            of the scoreboard, 4 for a transmit ring below 2.5 KiB
 
-Only seven of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1, SND.WL2, where both streams
-began (81, 82) and ECN's mark (89), and only kernels (kernels.py) touch those: as Python ints they
-would be allocated on every board. Everything else is a distance. SND.NXT and SND.MAX (the highest
-ever sent) count from SND.UNA, and so do positions in the stream: position p stands in the transmit
-ring at p, since the ring begins at SND.UNA. RCV.ADV counts from RCV.NXT, and out-of-order data is
-kept behind the receive ring's end, its ranges remembered in offsets from RCV.NXT. When
-SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
+Only eight of them are sequence numbers: SND.UNA, RCV.NXT, SND.WL1, SND.WL2, where both streams
+began (81, 82), 89, and SND.UNA as recovery began (95), and only kernels (kernels.py) touch those:
+as Python ints they would be allocated on every board. Everything else is a distance. SND.NXT and
+SND.MAX (the highest ever sent) count from SND.UNA, and so do positions in the stream: position p
+stands in the transmit ring at p, since the ring begins at SND.UNA. RCV.ADV counts from RCV.NXT,
+and out-of-order data is kept behind the receive ring's end, its ranges remembered in offsets from
+RCV.NXT. When SND.UNA moves by n, SND.NXT and SND.MAX shrink by n.
 
 The states, and every way from one to another: states.py.
 

@@ -26,12 +26,12 @@ _SND_NXT = const(17)
 _SND_MAX = const(18)
 _SND_WND = const(19)
 _TX = const(26)
+_ERROR = const(31)
 _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_PERSIST = const(39)
 _T_CLOSE = const(40)
 _BACKOFF = const(45)
-_DUPACKS = const(48)
 _RECOVER = const(49)
 _UNACKED = const(50)
 _PROGRESS = const(52)
@@ -51,7 +51,7 @@ _FLAG_RESEND = const(16)
 _FLAG_PROBE = const(32)
 _FLAG_TAIL = const(4096)
 _FIN = const(1)
-_B_PROBE_END = const(13)  # see recovery.py
+_B_PROBE_END = const(91)  # see recovery.py
 _FLAG_SACK = const(2)
 _LEFT = const(1)  # of settle()
 _MORE = const(2)
@@ -81,7 +81,7 @@ def acknowledge(socket, iface):
     window = record[_SEG_WND]
     duplicate = False
     if n == 0 and not record[_LENGTH] and not record[_CONTROL] & _FIN:
-        if flight or socket.board[_B_PROBE_END]:
+        if flight or socket.w[_B_PROBE_END]:
             duplicate = window == w[_SND_WND] and window != 0
     if record[_SEG_NEWER]:
         if window > w[_SND_WND]:
@@ -90,6 +90,7 @@ def acknowledge(socket, iface):
         if window > w[_MAX_WND]:
             w[_MAX_WND] = window
     if w[_SND_WND] == 0:
+        w[_ERROR] = 0
         w[_PROGRESS] = iface.now  # a peer that answers probes is alive (RFC 9293 3.8.6.1)
     elif w[_T_PERSIST] >= 0:
         w[_T_PERSIST] = -1
@@ -113,7 +114,7 @@ def acknowledged(socket, iface, n):
         measure(socket, iface, n)
     if fin:
         advance(w, _OUT_BASE, 1)  # a FIN is no octet
-    follow(socket, iface, n, settle(w, socket.board, n, now, socket.rto_min))
+    follow(socket, iface, n, settle(w, n, now))
     if fin:
         _fin_acknowledged(socket, iface)
 

@@ -157,7 +157,7 @@ def burst(socket, iface, n, header):
     if position > first:
         sent = (position - first) // n
         iface.followed = sent
-        sent_on(w, socket.board, first, position, iface.now)
+        sent_on(w, first, position, iface.now)
         w[_SND_NXT] = position
         w[_SND_MAX] = position
         count_many(iface.counters, _COUNT_TX_FRAMES, sent)

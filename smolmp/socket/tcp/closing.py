@@ -19,7 +19,6 @@ SHUT_RD = const(0)
 SHUT_WR = const(1)
 SHUT_RDWR = const(2)
 
-_LPORT = const(2)
 _LENGTH = const(24)
 _OPTIONS = const(29)
 _TSVAL = const(32)
@@ -29,7 +28,6 @@ _RX = const(23)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _T_LINGER = const(80)
-_LISTENER = const(93)
 
 _FIN_WAIT_1 = const(5)
 _FIN_WAIT_2 = const(6)
@@ -136,8 +134,6 @@ def reopen(socket, iface):
     slot = sockets.find_next(iface.rec, socket.slot)
     if slot < 0:
         if not w[_FLAGS] & _FLAG_PASSIVE or w[_RX + 2]:
-            return -1
-        if w[_LISTENER] & 0xFFFF != w[_LPORT]:
             return -1
         slot = socket.slot
     if not _may_follow(socket, iface.rec, sockets.objects[slot]):

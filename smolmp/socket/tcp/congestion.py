@@ -1,9 +1,9 @@
 """How much may be in flight: congestion control (RFC 5681), by Reno or CUBIC (RFC 9438), or none.
 
-cwnd and ssthresh are words of the control block; they mean something while w[_CONTROLLER] is not
-0. Growth without loss happens in scoreboard.acked, except CUBIC's, which is `cubic` here; what a
-loss does to them is here. Integers only: octets, ms, and within CUBIC 1/16 segments and 1/64 s,
-whose cubes fit into 32 bits.
+cwnd and ssthresh are words of the control block; they mean something while the controller, two
+bits of its flags, is not 0. Growth without loss happens in scoreboard.acked, except CUBIC's, which
+is `cubic` here; what a loss does to them is here. Integers only: octets, ms, and within CUBIC 1/16
+segments and 1/64 s, whose cubes fit into 32 bits.
 """
 
 import micropython
@@ -14,20 +14,25 @@ NAMES = ("none", "reno", "cubic")
 _SND_UNA = const(15)
 _SND_NXT = const(17)
 _MSS_OUT = const(29)
+_FLAGS = const(32)
 _SRTT = const(42)
 _CWND = const(60)
 _SSTHRESH = const(61)
-_CONTROLLER = const(64)
 _CREDIT = const(65)
 _W_MAX = const(66)
+# Of an epoch; while it is -1 there is none, and recovery.py has three of the words.
 _W_K = const(67)
 _W_EPOCH = const(68)
 _W_EST = const(69)
 _W_EST_CREDIT = const(70)
 _ECN = const(88)
-_ECN_MARK = const(89)
+_REDUCED = const(89)  # a sequence number: SND.NXT when cwnd was reduced last
+_B_USED = const(92)
+_B_UNDO = const(94)
+
+_CONTROLLER = const(28)  # the two flag bits
+_FLAGS_CONTROLLER = const(3 << 28)
 _CWR = const(128)
-_B_USED = const(14)
 
 _WRAP = const(0x3FFFFFFF)
 _MOST = const(0x3FFFFF00)
@@ -43,26 +48,30 @@ def initial_window(w):
 
 def begin(w, controller):
     """A connection is open, its MSS known."""
-    w[_CONTROLLER] = controller
+    control(w, controller)
     w[_CWND] = initial_window(w)
     w[_SSTHRESH] = _MOST
+
+
+def control(w, controller):
+    """`controller` limits what is in flight from now on."""
+    w[_FLAGS] = w[_FLAGS] & ~_FLAGS_CONTROLLER | controller << _CONTROLLER
     w[_W_EPOCH] = -1
 
 
 @micropython.viper
-def reduce(block, board):
+def reduce(block):
     """ssthresh after a loss: half of what was in flight (RFC 5681 3.1), CUBIC's 0.7 (4.6)."""
     w = ptr32(block)
-    b = ptr32(board)
     mss = w[_MSS_OUT]
     cwnd = w[_CWND]
     # Flight size: the most of the last window, for ACKs taken at once may have just shrunk it.
     flight = w[_SND_NXT]
-    if b[_B_USED] > flight:
-        flight = b[_B_USED]
+    if w[_B_USED] > flight:
+        flight = w[_B_USED]
     if flight > cwnd:
         flight = cwnd
-    if w[_CONTROLLER] == _CUBIC:
+    if w[_FLAGS] >> _CONTROLLER & 3 == _CUBIC:
         # Fast convergence (RFC 9438 4.7): whoever has to give way twice leaves room.
         if cwnd < w[_W_MAX]:
             w[_W_MAX] = (cwnd >> 5) * 27 + 1
@@ -76,10 +85,11 @@ def reduce(block, board):
         s = mss << 1
     w[_SSTHRESH] = s
     w[_CREDIT] = 0
+    w[_B_UNDO] = 0  # what an earlier loss did stands
+    w[_REDUCED] = w[_SND_UNA] + w[_SND_NXT]
     if w[_ECN]:
         # The peer is told (RFC 3168 6.1.2), and its marks up to here have had their answer.
         w[_ECN] = w[_ECN] | _CWR
-        w[_ECN_MARK] = w[_SND_UNA] + w[_SND_NXT]
 
 
 @micropython.viper

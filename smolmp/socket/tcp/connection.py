@@ -9,6 +9,7 @@ import micropython
 from micropython import const
 
 from smolmp.socket import endpoint
+from smolmp.socket.set import handle_of
 from smolmp.socket.tcp import (
     closing,
     congestion,
@@ -40,6 +41,7 @@ _SND_MAX = const(18)
 _RX = const(23)
 _TX = const(26)
 _MSS_OUT = const(29)
+_ERROR = const(31)  # why the connection broke; above 8 bits the soft error of an open one
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _TS_LAST = const(35)
@@ -50,7 +52,8 @@ _CHALLENGE = const(54)
 _RETRANSMITS = const(58)
 _T_LINGER = const(80)
 _OUT_BASE = const(81)
-_LISTENER = const(93)  # where listen() listens: family and port, local address
+_WAITS = const(96)  # rto_min, and in 14 bits ack_delay
+_B_CAPACITY = const(97)  # ranges of the scoreboard, which stands behind the assembler
 _HOLES = const(98)  # the assembler: ranges that fit, ranges held, the ranges
 _HELD = const(99)
 _RANGES = const(100)
@@ -75,11 +78,16 @@ _FLAG_KEEP_ALIVE_SET = const(2048)
 _FLAG_MINSHALL = const(16384)
 _FLAG_DEAF = const(32768)
 _FLAG_TELL_TIMEOUT = const(131072)
+_FLAG_TIMEOUT = const(1 << 18)
 _FLAG_PASSIVE = const(1 << 20)
-_FLAGS_KEPT = const(1 | 256 | 16384)  # what the program set, for one connection after another
+_FLAG_ANY_FAMILY = const(1 << 22)
+_FLAG_ANY_ADDRESS = const(1 << 23)
+# What the program set, for one connection after another.
+_FLAGS_KEPT = const(1 | 256 | 16384 | 1 << 18)
 
 _TCP = const(6)
 _CUBIC = const(2)
+_ACK_DELAY = const(0x3FFF)
 _MOST_MS = const(0x20000000)
 _MAX_CAPACITY = const(0x3FFFC000)  # 65535 << 14 (RFC 7323 2.3), in a small int
 
@@ -96,6 +104,8 @@ class Connection:
     ecn_mode = ecn.ACCEPT
     abe = False
     time_wait = 10000
+    pool = None  # the Listener it belongs to
+    _timeout = 0
     _advertised = 0
     _keep_alive = 0
     keep_alive_interval = 0
@@ -113,22 +123,18 @@ class Connection:
             raise ValueError("buffers: 1 octet to 1 GiB")
         if holes < 1:
             raise ValueError("holes")
-        self.w = array("i", bytes(4 * (_RANGES + 2 * holes)))
-        self.w[_RX] = capacity
-        self.w[_TX] = len(self.tx_buffer)
-        self.w[_HOPS] = 64
-        self.w[_FLAGS] = _FLAG_NAGLE | _FLAG_MINSHALL
-        self.w[_HOLES] = holes
-        self.board = scoreboard.new(len(self.tx_buffer))
-        # Twelve attributes: with one more MicroPython makes room for seventeen.
+        ranges = scoreboard.ranges(len(self.tx_buffer))
+        self.w = w = array("i", bytes(4 * (_RANGES + 2 * holes + 3 * ranges)))
+        w[_RX] = capacity
+        w[_TX] = len(self.tx_buffer)
+        w[_HOPS] = 64
+        w[_FLAGS] = _FLAG_NAGLE | _FLAG_MINSHALL
+        w[_HOLES] = holes
+        w[_B_CAPACITY] = ranges
+        w[_WAITS] = 200 << 14 | 10
+        # Five attributes: with more than six MicroPython makes room for eight.
         self.sockets = None
         self.slot = -1
-        self.handle = -1
-        self.error = 0
-        self.pool = None  # the Listener it belongs to
-        self.timeout = 0
-        self.ack_delay = 10
-        self.rto_min = 200
         if capacity > 0xFFFF:
             while capacity >> self.scale > 0xFFFF:
                 self.scale += 1
@@ -154,6 +160,7 @@ class Connection:
         self.sockets.express.forget(self)
         timers.reset(self)
 
+    handle = property(handle_of)
     dispatch = transmit.dispatch
     on_timer = timers.on_timer
     on_linger = closing.on_timer
@@ -180,7 +187,7 @@ class Connection:
                 w[i] = 0
         w[_FLAGS] &= _FLAGS_KEPT
         timers.reset(self)
-        for i in range(_DUPACKS, _LISTENER):
+        for i in range(_DUPACKS, _WAITS):
             w[i] = 0
         w[_HELD] = 0
         w[_FIN_AT] = -1
@@ -191,21 +198,21 @@ class Connection:
         w[_MSS_OUT] = 536
         choose_numbers(iface, w)
         w[_TS_LAST] = iface.now
-        self.error = 0
         self.sockets.express.forget(self)
 
     def relisten(self):
-        """(Back) to LISTEN."""
+        """Back to LISTEN, as before the SYN."""
         w = self.w
+        flags = w[_FLAGS]
         self.release(_LISTEN)
-        w[_FAMILY] = w[_LISTENER] >> 16
-        w[_PROTO] = _TCP
-        w[_LPORT] = w[_LISTENER] & 0xFFFF
+        if flags & _FLAG_ANY_FAMILY:
+            w[_FAMILY] = 0
+        if flags & _FLAG_ANY_ADDRESS:
+            endpoint.clear_address(w, _LOCAL)
         w[_RPORT] = 0
-        endpoint.copy_words(w, _LOCAL, w, _LISTENER + 1, 4)
         endpoint.clear_address(w, _REMOTE)
         if self.sockets is not None:
-            self.sockets.bind(self.slot, self.w)
+            self.sockets.bind(self.slot, w)
 
     def listen_on(self):
         """A listener's handshake failed: back to LISTEN, unless the program closed it since."""
@@ -238,7 +245,7 @@ class Connection:
         elif error == ETIMEDOUT:
             self.abort(self.soft_error or error)  # RFC 1122 4.2.3.9
         else:
-            self.error = error
+            self.w[_ERROR] = error
             self.release()
 
     def _flag(self, flag, on):
@@ -261,7 +268,7 @@ class Connection:
             advance(w, _SND_UNA, w[_SND_MAX])  # the RST's SEQ is SND.NXT (RFC 9293 3.10.5)
             advance(w, _OUT_BASE, w[_SND_MAX])  # without anybody having acknowledged it
         if self.is_open():
-            self.error = error
+            w[_ERROR] = error
         self.release()
         if told:
             w[_FLAGS] |= _FLAG_RESET | stamps
@@ -345,14 +352,49 @@ class Connection:
 
     def memory(self) -> int:
         """Octets that its buffers and words take, whatever the connection does."""
-        words = len(self.w) + len(self.board)
-        return len(self.rx_buffer) + len(self.tx_buffer) + 4 * words
+        return len(self.rx_buffer) + len(self.tx_buffer) + 4 * len(self.w)
+
+    @property
+    def error(self) -> int:
+        """The errno that tells why the connection broke, 0: it did not."""
+        return self.w[_ERROR] & 0xFF
 
     @property
     def soft_error(self) -> int:
         """The errno that an ICMP error told since there was progress last, 0: none. It is a
         router's opinion, and the reason if the connection times out (RFC 5461)."""
         return icmp_errors.soft(self.w)
+
+    @property
+    def timeout(self) -> int:
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, ms):
+        if not 0 <= ms < _MOST_MS:
+            raise OSError(EINVAL)
+        self._timeout = ms
+        self.w[_FLAGS] |= _FLAG_TIMEOUT
+
+    @property
+    def ack_delay(self) -> int:
+        return self.w[_WAITS] & _ACK_DELAY
+
+    @ack_delay.setter
+    def ack_delay(self, ms):
+        if not 0 <= ms <= _ACK_DELAY:
+            raise OSError(EINVAL)
+        self.w[_WAITS] = self.w[_WAITS] & ~_ACK_DELAY | ms
+
+    @property
+    def rto_min(self) -> int:
+        return self.w[_WAITS] >> 14
+
+    @rto_min.setter
+    def rto_min(self, ms):
+        if not 0 <= ms <= 0xFFFF:
+            raise OSError(EINVAL)
+        self.w[_WAITS] = ms << 14 | self.ack_delay
 
     @property
     def mss(self) -> int:

@@ -27,7 +27,7 @@ _TSECR = const(33)
 _SND_UNA = const(15)
 _RCV_NXT = const(16)
 _MSS_OUT = const(29)
-_SND_SCALE = const(30)
+_SCALES = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _TS_CLOCK = const(34)
@@ -124,7 +124,7 @@ def make(iface, block):
     block[_HOPS + 1] = 0
     flags = block[_FLAGS]
     if flags & _FLAG_TIMESTAMPS:
-        bits = block[_SND_SCALE] if flags & _FLAG_SCALE else _NO_SCALE
+        bits = block[_SCALES] if flags & _FLAG_SCALE else _NO_SCALE
         if flags & _FLAG_SACK:
             bits |= _STAMP_SACK
         if flags & _FLAG_ECN:
@@ -155,7 +155,7 @@ def check(iface, block, timestamps):
     if i >= len(_SIZES):
         return False
     flags = 0
-    block[_SND_SCALE] = 0
+    block[_SCALES] = 0
     block[_MSS_OUT] = _SIZES[i]
     if timestamps and record[_OPTIONS] & _OPT_TIMESTAMPS:
         choose(iface, block)  # the clock
@@ -171,7 +171,7 @@ def check(iface, block, timestamps):
         bits &= _NO_SCALE
         if bits != _NO_SCALE:
             flags |= _FLAG_SCALE
-            block[_SND_SCALE] = bits
+            block[_SCALES] = bits
         block[_MSS_OUT] -= 12
     block[_FLAGS] = flags
     return True

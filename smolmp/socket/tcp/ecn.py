@@ -31,10 +31,9 @@ _FLAGS = const(32)
 _RECOVER = const(49)
 _CWND = const(60)
 _SSTHRESH = const(61)
-_CONTROLLER = const(64)
 _MSS_OUT = const(29)
 _ECN = const(88)
-_ECN_MARK = const(89)  # a sequence number: where the window that was reduced last ends
+_REDUCED = const(89)  # a sequence number: where the window that was reduced last ends
 
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -48,7 +47,8 @@ _ECN_ASKED = const(512)  # our SYN asked for it
 _ECT_0 = const(2)
 _CE = const(3)
 _NOT_ECN = const(0xFC)  # of the traffic class
-_CUBIC = const(2)
+_FLAG_CUBIC = const(2 << 28)
+_FLAGS_CONTROLLER = const(3 << 28)
 
 _COUNT_TCP_CE_IN = const(60)
 _COUNT_TCP_ECE_IN = const(61)
@@ -136,7 +136,7 @@ def _once(block) -> int:
     reduced its window nor 2 GiB sent since are mistaken for long.
     """
     w = ptr32(block)
-    d = w[_ECN_MARK] - w[_SND_UNA]
+    d = w[_REDUCED] - w[_SND_UNA]
     if (d >> 30) & 3:
         return 1
     return 1 if d & 0x3FFFFFFF > w[_SND_MAX] else 0
@@ -148,26 +148,26 @@ def echoed(socket, iface, cwnd):
     if iface.rec[_SEG_ACK] < 0:
         return
     count(iface.counters, _COUNT_TCP_ECE_IN)
-    if w[_CONTROLLER] == 0:
+    if not w[_FLAGS] & _FLAGS_CONTROLLER:
         w[_ECN] |= _CWR  # so that it ends
         return
     if w[_CWND] > cwnd:
         w[_CWND] = cwnd  # it did not grow
     if w[_RECOVER] == 0 and _once(w):
-        congestion.reduce(w, socket.board)
+        congestion.reduce(w)
         if socket.abe:
             _give_way_less(w)
         if w[_CWND] > w[_SSTHRESH]:
             w[_CWND] = w[_SSTHRESH]
         count(iface.counters, _COUNT_TCP_ECN_REDUCED)
-    limit(w, socket.board)
+    limit(w)
 
 
 def _give_way_less(w):
     """Alternative back-off (RFC 8511 3.1): a mark tells of a short queue, so not to 0.5 or 0.69 of
     what was in flight, but to 0.81 (Reno) or 0.84 (CUBIC)."""
     n = w[_SSTHRESH]
-    if w[_CONTROLLER] == _CUBIC:
+    if w[_FLAGS] & _FLAGS_CONTROLLER == _FLAG_CUBIC:
         w[_SSTHRESH] = n + (n >> 3) + (n >> 4) + (n >> 5)
     else:
         w[_SSTHRESH] = n + (n >> 1) + (n >> 3)

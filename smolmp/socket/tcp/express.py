@@ -36,7 +36,7 @@ _SND_WL2 = const(21)
 _RCV_ADV = const(22)
 _RX = const(23)
 _RX_LENGTH = const(25)
-_SND_SCALE = const(30)
+_SCALES = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _T_PERSIST = const(39)
@@ -68,10 +68,9 @@ _K_BLOCK = const(1)
 _K_RING = const(2)
 _K_INWARD = const(3)
 _K_SECOND = const(4)
-_K_BOARD = const(5)
-_K_CHANGES = const(6)
-_K_MARKS = const(7)
-_K_SLOT = const(8)
+_K_CHANGES = const(5)
+_K_MARKS = const(6)
+_K_SLOT = const(7)
 
 _TAKEN = const(1)
 _GREW = const(2)
@@ -143,7 +142,7 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
     a = a & 0x3FFFFFFF
     if a > w[_SND_MAX] or a < words[_E_ACKED] or n == 0 and a == words[_E_ACKED]:
         return 0
-    window = (((v >> 16) & 0xFF) << 8 | ((v >> 24) & 0xFF)) << w[_SND_SCALE]
+    window = (((v >> 16) & 0xFF) << 8 | ((v >> 24) & 0xFF)) << (w[_SCALES] & 15)
     if (
         w[_SND_WND] == 0
         or window == 0
@@ -280,18 +279,18 @@ def wind_up(words: ptr32, counters: ptr32, taken: int, changes: ptr32, slot: int
 @micropython.native
 def finish(iface, kit, words, taken, flags, count=wind_up, settle=settle, owe=owe, set=set_bit):
     """What the `taken` segments of the batch ask for, once."""
-    socket, block, ring, known, second, board, changes, marks, slot = kit
+    socket, block, ring, known, second, changes, marks, slot = kit
     now = iface.now
     n = count(words, iface.counters, taken, changes, slot)
     if n:
-        what = settle(block, board, n, now, socket.rto_min)
+        what = settle(block, n, now)
         if what:
             iface.rec[_OPTIONS] = 0  # of the last segment that went the long way
             follow(socket, iface, n, what)
     if flags & _GREW:
         set(marks, slot)
     if flags & _TEXT:
-        code = owe(block, now, socket.ack_delay)
+        code = owe(block, now)
         if code:
             if code < 0:
                 schedule_ack(socket, iface)
@@ -309,7 +308,7 @@ class Express:
         self.words = array("i", bytes(4 * _E_WORDS))
         # The socket, its control block and receive ring, the interface's tuple and second, what
         # finish() needs: all comes with one look-up.
-        self.kit: list = [None] * 9
+        self.kit: list = [None] * 8
         self.taken = 0
         self.drain = _drain_of(self)
 
@@ -327,7 +326,6 @@ class Express:
                 kit[_K_SOCKET] = socket
                 kit[_K_BLOCK] = w
                 kit[_K_RING] = socket.rx_buffer
-                kit[_K_BOARD] = socket.board
                 kit[_K_CHANGES] = sockets.changes
                 kit[_K_MARKS] = sockets.marks
                 kit[_K_SLOT] = socket.slot
@@ -365,7 +363,7 @@ def _drain_of(express):
 
         Returns the length of that one, which stands in iface.rx, else 0; `taken` counts the rest.
         """
-        socket, block, ring, known, second, board, changes, marks, slot = kit
+        socket, block, ring, known, second, changes, marks, slot = kit
         inward = iface.inward
         rx, rec, mac, counters, recv, view, ether, size = inward
         if inward is not known or iface.seconds != second:

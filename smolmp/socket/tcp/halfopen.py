@@ -26,7 +26,7 @@ _SND_UNA = const(15)
 _RCV_NXT = const(16)
 _SND_WL1 = const(20)
 _MSS_OUT = const(29)
-_SND_SCALE = const(30)
+_SCALES = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 
@@ -51,7 +51,7 @@ def _save(words: ptr32, at: int, block: ptr32):
     words[at + _HALF_ISS] = block[_SND_UNA]
     words[at + _HALF_RCV_NXT] = block[_RCV_NXT]
     words[at + _HALF_TS_RECENT] = block[_TS_RECENT]
-    words[at + _HALF_MSS] = block[_MSS_OUT] | (block[_SND_SCALE] << 16)
+    words[at + _HALF_MSS] = block[_MSS_OUT] | (block[_SCALES] << 16)
     words[at + _HALF_FLAGS] = block[_FLAGS]
 
 
@@ -67,7 +67,7 @@ def _load(words: ptr32, at: int, table: ptr32, i: int, block: ptr32):
     block[_SND_WL1] = words[at + _HALF_RCV_NXT] - 1
     block[_TS_RECENT] = words[at + _HALF_TS_RECENT]
     block[_MSS_OUT] = words[at + _HALF_MSS] & 0xFFFF
-    block[_SND_SCALE] = words[at + _HALF_MSS] >> 16
+    block[_SCALES] = words[at + _HALF_MSS] >> 16
     block[_FLAGS] = words[at + _HALF_FLAGS] & 0xFFFFFF
 
 

@@ -4,7 +4,7 @@ from errno import ECONNREFUSED
 
 from micropython import const
 
-from smolmp.socket.endpoint import copy_words
+from smolmp.socket.endpoint import copy_words, is_unset
 from smolmp.socket.tcp import ecn, path, recovery, states, statistics, timers
 from smolmp.socket.tcp.kernels import advance, note_window, relate, synchronize
 from smolmp.socket.tcp.replies import reset_stranger
@@ -17,13 +17,13 @@ _SCALE = const(31)
 _SEG_ACK = const(49)
 _SEG_WND = const(50)
 _FAMILY = const(0)
+_LOCAL = const(4)
 _STATE = const(14)
 _SND_UNA = const(15)
 _SND_NXT = const(17)
 _SND_MAX = const(18)
 _MSS_OUT = const(29)
-_SND_SCALE = const(30)
-_RCV_SCALE = const(31)
+_SCALES = const(30)
 _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_CLOSE = const(40)
@@ -45,6 +45,8 @@ _FLAG_SCALE = const(512)
 _FLAG_CLOSE = const(1024)
 _FLAG_TELL_TIMEOUT = const(131072)
 _FLAG_PASSIVE = const(1 << 20)  # a listener's: it listens on when the handshake fails
+_FLAG_ANY_FAMILY = const(1 << 22)  # on packets of every family, to any of our addresses
+_FLAG_ANY_ADDRESS = const(1 << 23)
 _SYN = const(2)
 _RST = const(4)
 _ACK_BIT = const(16)
@@ -70,9 +72,14 @@ def listen(socket, iface):
     if not control & _SYN:
         return
     w = socket.w
+    passive = _FLAG_PASSIVE
+    if w[_FAMILY] == 0:
+        passive |= _FLAG_ANY_FAMILY
+    if is_unset(w, _LOCAL):
+        passive |= _FLAG_ANY_ADDRESS
     copy_words(w, 0, record, 0, 12)  # the demux key: both ends
     socket.start(iface, _SYN_RECEIVED)
-    w[_FLAGS] |= _FLAG_PASSIVE
+    w[_FLAGS] |= passive
     synchronize(record, w)
     relate(record, w)
     _negotiate(socket, iface)
@@ -130,21 +137,19 @@ def _negotiate(socket, iface):
     mss = offered_mss(record, iface.mtu - (40 if w[_FAMILY] == 4 else 60))
     if options & _OPT_SCALE:
         flags |= _FLAG_SCALE
-        w[_SND_SCALE] = record[_SCALE]
-        w[_RCV_SCALE] = socket.scale
+        w[_SCALES] = record[_SCALE] | socket.scale << 4
     else:
-        w[_SND_SCALE] = 0
-        w[_RCV_SCALE] = 0
+        w[_SCALES] = 0
     if options & _OPT_SACK:
         flags |= _FLAG_SACK
     if options & _OPT_TIMESTAMPS and socket.timestamps:
         flags |= _FLAG_TIMESTAMPS
         mss -= 12
-    if options & _OPT_USER_TIMEOUT:
-        learn(socket, record)
     w[_MSS_OUT] = w[_MSS_FULL] = mss
     w[_MAX_WND] = record[_SEG_WND]
     w[_FLAGS] = flags
+    if options & _OPT_USER_TIMEOUT:
+        learn(socket, record)
     path.fit(socket, iface)
     ecn.negotiate(socket, record)
 

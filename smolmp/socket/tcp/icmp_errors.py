@@ -26,9 +26,7 @@ _SEQ = const(25)
 _STATE = const(14)
 _SND_UNA = const(15)
 _SND_MAX = const(18)
-_PROGRESS = const(52)
-_SOFT_ERROR = const(91)
-_SOFT_AT = const(92)
+_ERROR = const(31)  # why the connection broke, or above 8 bits the soft error of an open one
 
 _ESTABLISHED = const(4)
 
@@ -45,8 +43,6 @@ _EPROTO = const(71)  # not in every port's errno
 _ENETUNREACH = const(101)
 
 _TCP = const(6)
-_WRAP = const(0x3FFFFFFF)
-_HALF = const(0x20000000)
 
 _COUNT_TCP_ICMP_REJECTED = const(55)
 _COUNT_TCP_ICMP_ERRORS = const(56)
@@ -123,8 +119,7 @@ def _believe(iface, sockets, socket):
     if w[_STATE] < _ESTABLISHED:
         socket.fail(reason(kind, code))
     else:
-        w[_SOFT_ERROR] = reason(kind, code)
-        w[_SOFT_AT] = iface.now
+        w[_ERROR] = reason(kind, code) << 8
 
 
 def _narrower(sockets, flow, mtu):
@@ -137,9 +132,7 @@ def _narrower(sockets, flow, mtu):
 
 def soft(w) -> int:
     """The soft error of an open connection, 0: none, or it has made progress since."""
-    if w[_SOFT_ERROR] and ((w[_SOFT_AT] - w[_PROGRESS]) & _WRAP) < _HALF:
-        return w[_SOFT_ERROR]
-    return 0
+    return w[_ERROR] >> 8
 
 
 def paths_grew(iface, sockets):

@@ -41,8 +41,7 @@ _RCV_ADV = const(22)
 _RX_CAPACITY = const(23)
 _RX_LENGTH = const(25)
 _MSS_OUT = const(29)
-_SND_SCALE = const(30)
-_RCV_SCALE = const(31)
+_SCALES = const(30)  # SND.SCALE in 4 bits, then RCV.SCALE
 _TS_RECENT = const(33)
 _TS_CLOCK = const(34)
 _TS_LAST = const(35)
@@ -99,7 +98,7 @@ def relate(record, block):
         i += 1
     window = r[_WINDOW]
     if not (r[_CONTROL] & _SYN):
-        window = window << w[_SND_SCALE]
+        window = window << (w[_SCALES] & 15)
     r[_SEG_WND] = window
     newer = 0
     d = w[_SND_WL1] - r[_SEQ]
@@ -193,7 +192,7 @@ def announce(block) -> int:
     growth = free - window
     if growth >= w[_MSS_OUT] or growth >= (w[_RX_CAPACITY] >> 1):
         window = free
-    scale = w[_RCV_SCALE]
+    scale = w[_SCALES] >> 4
     field = window >> scale
     if field > 0xFFFF:
         field = 0xFFFF

@@ -18,6 +18,7 @@ from micropython import const
 
 import smolmp.socket.tcp.passive  # noqa: F401 - the package's __getattr__ finds no modules
 from smolmp.socket import endpoint
+from smolmp.socket.set import handle_of
 from smolmp.socket.tcp import passive, states
 from smolmp.socket.tcp.halfopen import HalfOpen
 from smolmp.socket.tcp.socket import Socket
@@ -31,7 +32,7 @@ _STATE = const(14)
 _RX = const(23)
 _TX = const(26)
 _FLAGS = const(32)
-_LISTENER_WORDS = const(96)  # as a control block: who looks into the set's sockets finds LISTEN
+_LISTENER_WORDS = const(15)  # as a control block: who looks into the set's sockets finds LISTEN
 _HEAD_WORDS = const(36)  # of a control block that describe a half-open connection
 
 _CLOSED = const(0)
@@ -87,6 +88,7 @@ class Listener:
     """
 
     protocol = _TCP
+    handle = property(handle_of)
     hop_limit = 64
 
     def __init__(
@@ -126,7 +128,6 @@ class Listener:
         self.cookie_at = -1  # the slow clock when the last cookie was sent
         self.sockets = None
         self.slot = -1
-        self.handle = -1
         self.now = 0  # when the interface spoke to the listener last
         self._places = array("b", bytes(len(self._pool)))
         self._queue = array("i", bytes(4 * len(self._pool)))  # who waits, the first in front

@@ -39,8 +39,7 @@ _SND_WND = const(19)
 _SND_WL1 = const(20)
 _RCV_ADV = const(22)
 _MSS_OUT = const(29)
-_SND_SCALE = const(30)
-_RCV_SCALE = const(31)
+_SCALES = const(30)
 _FLAGS = const(32)
 _TS_RECENT = const(33)
 _TSVAL = const(32)
@@ -137,10 +136,10 @@ def _syn(listener, iface):
     _take_flow(listener, record)
     options = record[_OPTIONS]
     flags = 0
-    block[_SND_SCALE] = 0
+    block[_SCALES] = 0
     if options & _OPT_SCALE:
         flags = _FLAG_SCALE
-        block[_SND_SCALE] = record[_SCALE]
+        block[_SCALES] = record[_SCALE]
     if options & _OPT_SACK:
         flags |= _FLAG_SACK
     if record[_CONTROL] & _ECE and ecn.is_setup(record) and listener.ecn != "off":
@@ -325,12 +324,11 @@ def _open(listener, iface, tries, rtt_at):
     if flags & _FLAG_ECN:
         ecn.agree(w, True)
     if flags & _FLAG_SCALE:
-        w[_SND_SCALE] = block[_SND_SCALE]
-        w[_RCV_SCALE] = listener.scale
+        w[_SCALES] = block[_SCALES] | listener.scale << 4
     w[_RCV_ADV] = listener.window
     w[_SND_NXT] = 1
     w[_SND_MAX] = 1
-    w[_SND_WND] = iface.rec[_WINDOW] << w[_SND_SCALE]
+    w[_SND_WND] = iface.rec[_WINDOW] << (w[_SCALES] & 15)
     w[_RTT_AT] = rtt_at
     w[_RTT_MARK] = 1
     w[_BACKOFF] = tries

@@ -25,10 +25,10 @@ _DUPACKS = const(48)
 _RECOVER = const(49)
 _CWND = const(60)
 _PRIOR_CWND = const(71)
-_MSS_FULL = const(90)
-_B_SACKED = const(8)
-_B_LOST = const(9)
-_B_PROBE_END = const(13)
+_MSS_FULL = const(90)  # in 16 bits
+_B_SACKED = const(85)
+_B_LOST = const(64)
+_B_PROBE_END = const(91)
 
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
@@ -47,19 +47,19 @@ def fit(socket, iface):
     """Let MSS_OUT be what was agreed on, within what is known to pass the path."""
     w = socket.w
     mss = _within(socket, iface.paths.mtu(w))
-    full = w[_MSS_FULL]
+    full = w[_MSS_FULL] & 0xFFFF
     w[_MSS_OUT] = mss if mss < full else full
 
 
 def wider(socket, iface):
     """What was known of some path is forgotten: full segments again, and cwnd has room for one."""
     w = socket.w
-    if w[_STATE] < _ESTABLISHED or w[_MSS_OUT] >= w[_MSS_FULL]:
+    if w[_STATE] < _ESTABLISHED or w[_MSS_OUT] >= w[_MSS_FULL] & 0xFFFF:
         return
     fit(socket, iface)
     if w[_CWND] < w[_MSS_OUT]:
         w[_CWND] = w[_MSS_OUT]
-        limit(w, socket.board)
+        limit(w)
     socket.sockets.mark(socket.slot)
 
 
@@ -79,20 +79,19 @@ def narrower(socket, mtu):
     w[_MSS_OUT] = mss
     if w[_STATE] < _ESTABLISHED or not w[_SND_NXT]:
         return
-    board = socket.board
     w[_RTT_AT] = -1
-    w[_DUPACKS] = 0
-    board[_B_PROBE_END] = 0
+    w[_B_PROBE_END] = 0
     w[_FLAGS] &= ~_FLAG_TAIL
     if w[_RECOVER] == 0:
         # As after a timeout, so that duplicates do not pass for congestion; nothing to undo.
         w[_RECOVER] = -w[_SND_NXT]
         w[_PRIOR_CWND] = 0
     if not w[_FLAGS] & _FLAG_SACK:
-        board[_B_SACKED] = 0
-    lose_all(board, 0)
-    tidy(w, board)
-    if board[_B_LOST]:
+        w[_DUPACKS] = 0
+        w[_B_SACKED] = 0
+    lose_all(w, 0)
+    tidy(w)
+    if w[_B_LOST]:
         w[_FLAGS] |= _FLAG_RESEND
     socket.sockets.mark(socket.slot)
 

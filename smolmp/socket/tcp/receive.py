@@ -45,11 +45,15 @@ _NEWEST = const(57)
 _CWND = const(60)
 _STAMPED = const(76)
 _IN_BASE = const(82)
-_QUICK = const(85)  # full segments that are still acknowledged one by one
 _TEXT_AT = const(86)  # when a full segment last came
 _ECN = const(88)
+_QUICK = const(90)  # above MSS_FULL: full segments that are still acknowledged one by one
+_WAITS = const(96)  # rto_min, and in 14 bits ack_delay
 _HOLES = const(98)
 _HELD = const(99)
+_QUICK_ONE = const(0x10000)
+_QUICK_MOST = const(0x1FFF)
+_ACK_DELAY = const(0x3FFF)
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
@@ -305,7 +309,7 @@ def schedule_ack(socket, iface):
     sender's window grows by ACKs. Small ones are not: an answer of the program is to take theirs.
     """
     w = socket.w
-    code = owe(w, iface.now, socket.ack_delay)
+    code = owe(w, iface.now)
     if code == 1:
         socket.sockets.deadline(socket.slot, w[_T_SET])
     if code >= 0:
@@ -314,23 +318,28 @@ def schedule_ack(socket, iface):
     if n >= w[_MSS_OUT]:
         now = iface.now
         if ((now - w[_TEXT_AT]) & _WRAP) > w[_RTO]:
-            w[_QUICK] = socket.quick_acks
+            quick = socket.quick_acks
+            if quick > _QUICK_MOST:
+                quick = _QUICK_MOST
+            w[_QUICK] = w[_QUICK] & 0xFFFF | quick << 16
         w[_TEXT_AT] = now
-        if n == w[_MSS_OUT] and w[_QUICK]:
-            w[_QUICK] -= 1
+        if n == w[_MSS_OUT] and w[_QUICK] >= _QUICK_ONE:
+            w[_QUICK] -= _QUICK_ONE
             n += 1
-    if n > w[_MSS_OUT] or not socket.ack_delay or w[_FLAGS] & _FLAG_ACK_NOW:
+    delay = w[_WAITS] & _ACK_DELAY
+    if n > w[_MSS_OUT] or not delay or w[_FLAGS] & _FLAG_ACK_NOW:
         w[_FLAGS] |= _FLAG_ACK_NOW
         socket.sockets.mark(socket.slot)
     elif n and w[_T_ACK] < 0:
-        timers.arm(socket, _T_ACK, iface.now, socket.ack_delay)
+        timers.arm(socket, _T_ACK, iface.now, delay)
 
 
 @micropython.viper
-def owe(block, now: int, delay: int) -> int:
-    """Less than a full segment is to be acknowledged in `delay` ms: timers.arm(), made plain.
+def owe(block, now: int) -> int:
+    """Less than a full segment is to be acknowledged in ack_delay ms: timers.arm(), made plain.
     0: done; 1: and the set is to be told of w[_T_SET]; -1: there is more to it than that."""
     w = ptr32(block)
+    delay = w[_WAITS] & _ACK_DELAY
     if delay == 0 or w[_UNACKED] >= w[_MSS_OUT] or w[_FLAGS] & _FLAG_ACK_NOW:
         return -1
     if w[_UNACKED] == 0 or not ((w[_T_ACK] >> 31) & 1):

@@ -19,13 +19,15 @@ _FAMILY = const(0)
 _LPORT = const(2)
 _RPORT = const(3)
 _LOCAL = const(4)
+_REMOTE = const(8)
+_HOPS = const(12)
 _FLOW_WORDS = const(14)
-_LISTENER = const(93)
 _HELD = const(99)
 
 _STATE = const(14)
 _RX = const(23)
 _TX = const(26)
+_ERROR = const(31)
 _FLAGS = const(32)
 
 _CLOSED = const(0)
@@ -87,17 +89,14 @@ class Socket(Connection):
         flow[_PROTO] = _TCP
         if not flow[_LPORT]:
             raise OSError(EINVAL)
-        place = flow[_FAMILY] << 16 | flow[_LPORT]
         if w[_STATE] == _LISTEN:
-            same = flow[_LOCAL : _LOCAL + 4] == w[_LISTENER + 1 : _LISTENER + 5]
-            if place != w[_LISTENER] or not same:
+            if flow[:_RPORT] != w[:_RPORT] or flow[_LOCAL:_REMOTE] != w[_LOCAL:_REMOTE]:
                 raise OSError(EADDRINUSE)
             return
         if self.is_open():
             raise OSError(_EISCONN)
         self.forget()
-        w[_LISTENER] = place
-        endpoint.copy_words(w, _LISTENER + 1, flow, _LOCAL, 4)
+        endpoint.copy_words(w, 0, flow, 0, _HOPS)
         self.relisten()
 
     def connect(self, iface, remote, local=0):
@@ -152,7 +151,7 @@ class Socket(Connection):
         """
         w = self.w
         if not w[_RX + 2]:
-            if w[_STATE] == _ESTABLISHED and not w[_FLAGS] & _FLAG_DEAF and not self.error:
+            if w[_STATE] == _ESTABLISHED and not w[_FLAGS] & _FLAG_DEAF:
                 return None  # what _nothing_to_read() says, a method call cheaper
             return self._nothing_to_read(0)
         room = _len(buf)
@@ -242,7 +241,7 @@ class Socket(Connection):
             self.release()
         # An RST still to be sent was the old flow's.
         w[_FLAGS] &= ~(_FLAG_RESET | _FLAG_PASSIVE)
-        self.error = 0
+        w[_ERROR] = 0
 
     def _cannot_send(self, state):
         if self.error:

@@ -28,7 +28,8 @@ _TX = const(26)
 _TX_READ_AT = const(27)
 _TX_LENGTH = const(28)
 _MSS_OUT = const(29)
-_RCV_SCALE = const(31)
+_SCALES = const(30)
+_ERROR = const(31)
 _FLAGS = const(32)
 _TS_CLOCK = const(34)
 _TS_LAST = const(35)
@@ -55,6 +56,9 @@ _LAPS = const(83)
 _SMALL = const(84)
 _RTT_REST = const(87)  # of SRTT's and RTTVAR's divisions, 10 bits each
 _ECN = const(88)
+_WAITS = const(96)  # the program's: rto_min, and in 14 bits ack_delay
+_HOLES = const(98)
+_RANGES = const(100)
 
 _ESTABLISHED = const(4)
 _FIN_WAIT_1 = const(5)
@@ -67,6 +71,9 @@ _FLAG_SACK = const(2)
 _FLAG_TIMESTAMPS = const(4)
 _FLAG_RESEND = const(16)
 _FLAG_PROBE = const(32)
+_FLAG_TIMEOUT = const(1 << 18)  # there may be a user timeout
+_FLAG_PROBE_TIMER = const(1 << 24)
+_FLAGS_TIMER = const(3 << 24)
 _FLAGS_GONE = const(8 | 32 | 8192)  # ACK_NOW, PROBE, FORCE: answered by any segment
 _FLAGS_ACKED = const(16 | 4096)  # RESEND, TAIL
 _FLAGS_ELSE = const(16 | 32 | 64 | 128 | 2048 | 4096 | 65536 | 131072)  # not just data to send
@@ -75,12 +82,9 @@ _PSH_ACK = const(24)
 _TX_DATA = const(64)
 _FEW = const(64)
 
-_B_COUNT = const(1)
-_B_SACKED = const(8)
-_B_TIMER = const(12)
-_B_PROBE_END = const(13)
-_B_SIZE = const(24)
-_TIMER_PROBE = const(1)
+_B_COUNT = const(63)
+_B_SACKED = const(85)
+_B_PROBE_END = const(91)
 _PTO_ALONE = const(200)  # WCDelAckT: a single segment's ACK may be delayed (RFC 8985 7.2)
 
 _RTO_MAX = const(60000)  # RFC 6298 2.5
@@ -94,13 +98,12 @@ _BACKED = const(4)  # RTO was backed off: it is to be computed anew
 _ASKED = const(3)  # how far acked()'s answer is shifted to the left
 _AGAIN = const(1)  # depart(): it had been sent before
 _RESTART = const(2)  # the first of a flight after an idle time
-_SHUT = const(4)  # a probe of a shut window
-_GUARD = const(8)  # the retransmission timer was started
-_TELL = const(16)  # and the set does not know of so early a deadline
+_TELL = const(4)  # the set does not know of so early a deadline
+_TIMED = const(8)  # an answer is awaited from now on: the user timeout runs, if there is one
 
 
 @micropython.viper
-def settle(block, board, n: int, now: int, rto_min: int) -> int:
+def settle(block, n: int, now: int) -> int:
     """SND.UNA moves up by n > 0 acknowledged octets, the FIN among them if n is more than the
     transmit ring holds; the round trip that ends is taken (RFC 6298 2). A set of _LEFT, _MORE and
     _BACKED, and acked()'s answer above them. Guards nothing."""
@@ -110,7 +113,7 @@ def settle(block, board, n: int, now: int, rto_min: int) -> int:
             gone = (now - w[_RTT_AT]) & _WRAP
             w[_RTT_AT] = -1
             if gone < _HALF:
-                smooth(block, gone, 1, rto_min)
+                smooth(block, gone, 1)
         else:
             w[_RTT_MARK] = w[_RTT_MARK] - n
     queued = w[_TX_LENGTH]
@@ -137,7 +140,9 @@ def settle(block, board, n: int, now: int, rto_min: int) -> int:
     else:
         w[_SMALL] = 0
     w[_PROGRESS] = now
-    w[_DUPACKS] = 0
+    w[_ERROR] = 0  # a router's opinion
+    if w[_FLAGS] & _FLAG_SACK == 0:
+        w[_DUPACKS] = 0
     state = w[_STATE]
     waits = 0
     if queued > n:
@@ -159,15 +164,15 @@ def settle(block, board, n: int, now: int, rto_min: int) -> int:
     if w[_BACKOFF] != 0:
         w[_BACKOFF] = 0
         code |= _BACKED
-    return code | int(acked(block, board, n, now)) << _ASKED
+    return code | int(acked(block, n, now)) << _ASKED
 
 
 @micropython.viper
-def depart(block, board, position: int, end: int, now: int) -> int:
+def depart(block, position: int, end: int, now: int) -> int:
     """Positions [position, end) left; position -1: all that was queued, as whole() made it.
 
     SND.NXT and SND.MAX move, the scoreboard knows, the round trip is timed (RFC 6298 3) and the
-    retransmission timer runs (5.1). A set of _AGAIN, _RESTART, _SHUT, _GUARD and _TELL.
+    retransmission timer runs (5.1). A set of _AGAIN, _RESTART, _TELL and _TIMED.
     """
     w = ptr32(block)
     if (position >> 30) & 1:
@@ -190,6 +195,7 @@ def depart(block, board, position: int, end: int, now: int) -> int:
             w[_RTT_MARK] = end
         if sent == 0:
             w[_PROGRESS] = now
+            w[_ERROR] = 0
             if ((now - w[_LAST_SENT]) & _WRAP) > w[_RTO]:
                 code = _RESTART
     if end > sent:
@@ -198,45 +204,47 @@ def depart(block, board, position: int, end: int, now: int) -> int:
         if w[_SND_WND] == 0:
             # A probe: its octet may be acknowledged (SND.MAX), but it is the persist timer that
             # repeats it, and SND.NXT stays, since it was not sent within a window.
-            return code | _SHUT
+            if flags & _FLAG_TIMEOUT:
+                code |= _TIMED
+            return code
         # What the override sent into a small window is data like any other.
         w[_T_PERSIST] = -1
     if end > w[_SND_NXT]:
         w[_SND_NXT] = end
     if w[_STATE] >= _ESTABLISHED:
-        b = ptr32(board)
-        if b[_B_COUNT] == 0 and w[_RECOVER] == 0:  # as sent() does it when nothing was in flight
+        if w[_B_COUNT] == 0 and w[_RECOVER] == 0:  # as sent() does it when nothing was in flight
             w[_LAST_SENT] = now
-            b[_B_COUNT] = 1
-            b[_B_SIZE] = end
-            b[_B_SIZE + 1] = now
-            b[_B_SIZE + 2] = 0
+            w[_B_COUNT] = 1
+            sent = _RANGES + (w[_HOLES] << 1)
+            w[sent] = end
+            w[sent + 1] = now
+            w[sent + 2] = 0
         else:
-            sent_on(block, board, position, end, now)
+            sent_on(block, position, end, now)
     if (w[_T_RETRANSMIT] >> 31) & 1 or code & _AGAIN and position == 0:
-        code |= _GUARD
-        if not ((int(aim(block, board, now)) >> 30) & 1):
+        if flags & _FLAG_TIMEOUT:
+            code |= _TIMED
+        if not ((int(aim(block, now)) >> 30) & 1):
             code |= _TELL
     return code
 
 
 @micropython.viper
-def aim(block, board, now: int) -> int:
+def aim(block, now: int) -> int:
     """Start the retransmission timer: as a probe of the tail if that may help (RFC 8985 7.2).
     The socket's new deadline, -1: the set wakes it early enough."""
     w = ptr32(block)
-    b = ptr32(board)
     delay = w[_RTO]
-    kind = 0
-    if w[_FLAGS] & _FLAG_SACK and w[_SRTT] != 0 and w[_RECOVER] == 0 and b[_B_PROBE_END] == 0:
-        if b[_B_SACKED] == 0 and w[_BACKOFF] == 0 and w[_STATE] >= _ESTABLISHED:
+    flags = w[_FLAGS] & (_FLAGS_TIMER ^ -1)
+    if flags & _FLAG_SACK and w[_SRTT] != 0 and w[_RECOVER] == 0 and w[_B_PROBE_END] == 0:
+        if w[_B_SACKED] == 0 and w[_BACKOFF] == 0 and w[_STATE] >= _ESTABLISHED:
             pto = (w[_SRTT] >> 2) + 2
             if w[_SND_NXT] <= w[_MSS_OUT] and w[_TX_LENGTH] <= w[_MSS_OUT]:
                 pto += _PTO_ALONE
             if pto < delay:
                 delay = pto
-                kind = _TIMER_PROBE
-    b[_B_TIMER] = kind
+                flags |= _FLAG_PROBE_TIMER
+    w[_FLAGS] = flags
     t = (now + delay) & _WRAP
     w[_T_RETRANSMIT] = t
     known = w[_T_SET]
@@ -249,7 +257,7 @@ def aim(block, board, now: int) -> int:
 
 
 @micropython.viper
-def smooth(block, rtt: int, samples: int, rto_min: int):
+def smooth(block, rtt: int, samples: int):
     """SRTT, RTTVAR and RTO after a round trip of `rtt` ms, one of `samples` (1 to 1023) in a round
     trip (RFC 6298 2.2 to 2.5).
 
@@ -282,8 +290,8 @@ def smooth(block, rtt: int, samples: int, rto_min: int):
         w[_RTTVAR] = w[_RTTVAR] + change
     w[_SRTT] = srtt
     rto = (srtt >> 3) + w[_RTTVAR]
-    if rto < rto_min:
-        rto = rto_min
+    if rto < w[_WAITS] >> 14:
+        rto = w[_WAITS] >> 14
     if rto > _RTO_MAX:
         rto = _RTO_MAX
     if srtt != 0:
@@ -402,10 +410,11 @@ def whole(frame, block, ring, now: int) -> int:
     at = w[_RX] - w[_RX + 2]
     if at - window >= w[_MSS_OUT] or at - window >= w[_RX] >> 1:
         window = at
-    at = window >> w[_RCV_SCALE]
+    i = w[_SCALES] >> 4
+    at = window >> i
     if at > 0xFFFF:
         at = 0xFFFF
-    window = at << w[_RCV_SCALE]
+    window = at << i
     if window > w[_RCV_ADV]:
         w[_RCV_ADV] = window
     p = ptr8(frame)

@@ -16,6 +16,7 @@ from smolmp.socket.tcp.steps import smooth
 
 _STATE = const(14)
 _SND_MAX = const(18)
+_ERROR = const(31)
 _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_ACK = const(37)
@@ -33,6 +34,7 @@ _PROGRESS = const(52)
 _PROBES = const(55)
 _AGREED = const(59)
 _T_LINGER = const(80)
+_WAITS = const(96)  # rto_min, and in 14 bits ack_delay
 
 _ESTABLISHED = const(4)
 _TIME_WAIT = const(10)
@@ -91,6 +93,7 @@ def start_persist(socket, now):
     if w[_T_PERSIST] < 0 and w[_T_RETRANSMIT] < 0:
         w[_BACKOFF] = 0
         w[_PROGRESS] = now
+        w[_ERROR] = 0
         arm(socket, _T_PERSIST, now, w[_RTO])
         guard(socket, now)
 
@@ -108,7 +111,7 @@ def sample(socket, now):
 @micropython.native
 def measured(socket, rtt, samples):
     """Take a round trip of `rtt` ms (< 2**29), one of `samples` (1 to 1023) in a round trip."""
-    smooth(socket.w, rtt, samples, socket.rto_min)
+    smooth(socket.w, rtt, samples)
 
 
 def compute_rto(socket):
@@ -117,8 +120,8 @@ def compute_rto(socket):
     srtt = w[_SRTT]
     if srtt:
         rto = (srtt >> 3) + w[_RTTVAR]
-        if rto < socket.rto_min:
-            rto = socket.rto_min
+        if rto < w[_WAITS] >> 14:
+            rto = w[_WAITS] >> 14
         if rto > _RTO_MAX:
             rto = _RTO_MAX
         w[_RTO] = rto
@@ -213,6 +216,7 @@ def _probe_peer(socket, now):
         return
     if w[_PROBES] == 0:
         w[_PROGRESS] = now
+        w[_ERROR] = 0
         guard(socket, now)
     w[_PROBES] += 1
     w[_FLAGS] |= _FLAG_KEEP_ALIVE

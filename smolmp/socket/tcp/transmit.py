@@ -28,7 +28,7 @@ _RCV_ADV = const(22)
 _RX = const(23)
 _TX = const(26)
 _MSS_OUT = const(29)
-_RCV_SCALE = const(31)
+_SCALES = const(30)
 _FLAGS = const(32)
 _T_RETRANSMIT = const(36)
 _T_ACK = const(37)
@@ -41,7 +41,6 @@ _PROGRESS = const(52)
 _MAX_WND = const(56)
 _NEWEST = const(57)  # where the segment began that came last of those out of order
 _RETRANSMITS = const(58)
-_AGREED = const(59)
 _LIMIT = const(62)
 _SMALL = const(84)
 _ECN = const(88)
@@ -96,10 +95,8 @@ _MAX_SACKS = const(4)
 
 _AGAIN = const(1)  # of depart()
 _RESTART = const(2)
-_SHUT = const(4)
-_GUARD = const(8)
-_TELL = const(16)
-_SELDOM = const(1 | 2 | 16)
+_TELL = const(4)
+_TIMED = const(8)
 
 _HINTED = const(-2)  # of ipv4.emit(): to the neighbour that the last packet went to
 
@@ -114,17 +111,9 @@ def dispatcher(socket):
     """What the set calls to have `socket` send. Most often that is all that is queued, to the
     neighbour that the last packet went to: then headers and text are two kernels' work."""
 
-    # Defaults are at hand; globals would be searched for.
+    # Defaults are at hand; globals would be searched for. Four are what a GC block has room for.
     @micropython.native
-    def short(
-        iface,
-        s=socket,
-        w=socket.w,
-        ring=socket.tx_buffer,
-        board=socket.board,
-        make=whole,
-        left=depart,
-    ):
+    def short(iface, s=socket, w=socket.w, ring=socket.tx_buffer, make=whole):
         tx, mac, counters, transmit, own, routes, neighbors, start, emit_packet = iface.outward
         now = iface.now
         end = make(tx, w, ring, now)
@@ -139,8 +128,8 @@ def dispatcher(socket):
             code = _send(iface, w, end)
             if code != _SENT:
                 return code
-        what = left(w, board, -1, 0, now)
-        if what & _SELDOM or s.timeout or w[_AGREED]:
+        what = depart(w, -1, 0, now)
+        if what:
             _departed(s, iface, what)
         return _LAST
 
@@ -170,9 +159,9 @@ def dispatch(socket, iface):
         if flags & _FLAG_CLOSED:
             closing.start_timers(socket, iface.now)
     if flags & (_FLAG_RESEND | _FLAG_TAIL):
-        position = recovery.resend(w, socket.board, flags)
+        position = recovery.resend(w, flags)
         if position >= 0:
-            n = recovery.length(w, socket.board, position)
+            n = recovery.length(w, position)
             return _send_data(socket, iface, position, n)
         if w[_SND_WND] == 0:
             timers.start_persist(socket, iface.now)
@@ -268,7 +257,7 @@ def window_update_due(block) -> bool:
     if state < _ESTABLISHED or state >= _CLOSE_WAIT:
         return False
     # As far as the window field can tell: an update that says nothing new would not be the last.
-    scale = w[_RCV_SCALE]
+    scale = w[_SCALES] >> 4
     free = (w[_RX] - w[_RX + 2]) >> scale
     if free > 0xFFFF:
         free = 0xFFFF
@@ -391,20 +380,21 @@ def _send_data(socket, iface, position, n):
 @micropython.native
 def _sent(socket, iface, position, end):
     """Positions [position, end) left: move SND.NXT and SND.MAX, time and guard them."""
-    _departed(socket, iface, depart(socket.w, socket.board, position, end, iface.now))
+    what = depart(socket.w, position, end, iface.now)
+    if what:
+        _departed(socket, iface, what)
 
 
 @micropython.native
 def _departed(socket, iface, what):
     """What depart() says is left to do."""
-    if what & _SELDOM:
-        if what & _AGAIN:
-            count(iface.counters, _COUNT_TCP_RETRANSMITTED)
-        elif what & _RESTART:
-            recovery.restart(socket)
-        if what & _TELL:
-            socket.sockets.deadline(socket.slot, socket.w[_T_SET])
-    if what & (_SHUT | _GUARD) and (socket.timeout or socket.w[_AGREED]):
+    if what & _AGAIN:
+        count(iface.counters, _COUNT_TCP_RETRANSMITTED)
+    elif what & _RESTART:
+        recovery.restart(socket)
+    if what & _TELL:
+        socket.sockets.deadline(socket.slot, socket.w[_T_SET])
+    if what & _TIMED:
         timers.guard(socket, iface.now)
 
 

@@ -10,6 +10,8 @@ from micropython import const
 
 _USER_TIMEOUT = const(53)
 _AGREED = const(59)  # ms; what both ends told, in the place of `timeout`, 0: nothing
+_FLAGS = const(32)
+_FLAG_TIMEOUT = const(1 << 18)  # there may be a user timeout
 _MINUTES = const(0x8000)
 
 
@@ -34,4 +36,6 @@ def learn(socket, record):
         seconds *= 60
     least, most = socket.timeout_limits
     ms = seconds * 1000 if seconds <= most // 1000 else most
-    socket.w[_AGREED] = min(most, max(socket.advertised_timeout, ms, least))
+    w = socket.w
+    w[_FLAGS] |= _FLAG_TIMEOUT
+    w[_AGREED] = min(most, max(socket.advertised_timeout, ms, least))

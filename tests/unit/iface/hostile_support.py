@@ -496,7 +496,7 @@ class World:
         for at, buffer in ((23, s.rx_buffer), (26, s.tx_buffer)):
             assert w[at] == len(buffer) and 0 <= w[at + 1] < w[at], what
             assert 0 <= w[at + 2] <= w[at], what
-        assert 0 <= w[30] <= 14 and 0 <= w[31] <= 14, what
+        assert 0 <= w[30] & 15 <= 14 and 0 <= w[30] >> 4 <= 14, what
         for at in range(36, 42):
             assert -1 <= w[at] <= WRAP, what
         assert 0 < w[44] <= 60000 and w[42] >= 0 and w[43] >= 0 and 0 <= w[45], what

@@ -4,6 +4,7 @@ from array import array
 
 from support import PEER_IP, payload
 
+from smolmp.socket.set import handle_of
 from smolmp.wire import address as addresses
 
 SENT, IDLE, BUSY, BLOCKED, UNREACHABLE = 1, 0, -1, -2, -3
@@ -13,6 +14,7 @@ class Sender:
     """A socket with `left` packets for `to`; it notes what iface.send() said."""
 
     kind = "test"
+    handle = property(handle_of)
 
     def __init__(self, to=PEER_IP, left=1):
         self.sockets = None

@@ -5,7 +5,7 @@ from array import array
 from support import locked
 
 from smolmp.socket import demux
-from smolmp.socket.set import SocketSet, lone_bit, next_bit, set_bit, take_lone
+from smolmp.socket.set import SocketSet, handle_of, lone_bit, next_bit, set_bit, take_lone
 
 UDP = 17
 TCP = 6
@@ -14,6 +14,7 @@ WRAP = 0x3FFFFFFF
 
 class Fake:
     kind = "udp"
+    handle = property(handle_of)
 
     def __init__(self, name=None):
         self.sockets = None

@@ -373,3 +373,19 @@ def _near(distance):
     """A sequence number's distance as a signed number."""
     distance &= 0xFFFFFFFF
     return distance - (1 << 32) if distance >> 31 else distance
+
+
+def sacking(segments=10, rtt=100, **options):
+    """A connection that measured `rtt`, with so many segments in flight. Its SND.UNA is 101."""
+    p, s = short_segments(sack=True, tx=8192, **options)
+    flight(p, s, 1)
+    p.pass_time(rtt)
+    p.send("A", 1, 101)
+    s.w[42] = rtt << 3  # as if it had been measured often: no tail loss probe yet
+    s.nagle = False
+    assert s.send(bytes(segments * MSS)) == segments * MSS
+    p.poll()
+    assert seqs(p) == [101 + i * MSS for i in range(segments)]
+    p.pass_time(rtt)
+    p.drain()
+    return p, s

@@ -52,7 +52,7 @@ def holes(lost, segments, congestion):
     s.congestion = congestion
     p.send("A", 1, 1)
     s.w[60] = s.w[62] = segments * MSS  # cwnd, and the edge that it allows
-    assert s.board[0] == 8  # ranges that fit
+    assert s.w[97] == 8  # ranges that fit
     flight(p, s, segments)
     edges = [(1 + i * MSS, 1 + (i + 1) * MSS) for i in range(segments) if i not in lost]
     again = 0

@@ -205,7 +205,7 @@ class Hostile:
             assert w[at] == size and 0 <= w[at + 1] < size and 0 <= w[at + 2] <= size, about
         assert 0 <= w[17] <= w[18] <= w[28] + 1, about  # SND.NXT, SND.MAX, text and SYN or FIN
         assert 0 <= w[22] <= w[23] - w[25], about  # RCV.ADV: only what there is room for
-        assert 0 <= w[30] <= 14 and 0 <= w[19] <= 65535 << 14, about
+        assert w[30] & 15 <= 14 and w[30] >> 4 <= 14 and 0 <= w[19] <= 65535 << 14, about
         if state > 1:
             assert w[29] >= 1 and -w[18] <= w[49] <= w[18], about  # MSS, recovery point
         held = w[99]

@@ -121,9 +121,9 @@ def test_a_window_above_cwnd_in_flight():
     # As if 900 MB were queued, sent and in flight, and cwnd and scoreboard agreed.
     flight = 900 << 20
     w[28] = w[26] = w[17] = w[18] = w[60] = flight
-    board = s.board
-    board[1] = 1
-    board[24], board[25], board[26] = flight, p.now & 0x3FFFFFFF, 0
+    w[63] = 1
+    first = 100 + 2 * w[98]
+    w[first], w[first + 1], w[first + 2] = flight, p.now & 0x3FFFFFFF, 0
     p.send("A", 1, 1 + (500 << 20), window=65535)
     assert s.send_queue() == 400 << 20 and s.stats()["flight"] == 400 << 20
     assert s.stats()["sent"] == 500 << 20

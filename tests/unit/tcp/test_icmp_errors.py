@@ -195,7 +195,7 @@ def test_only_what_is_in_flight():
             assert s.soft_error == 0, seq
         assert count(p, "tcp_icmp_rejected") == 10
         for seq in (101, 102, 400):
-            s.w[91] = 0
+            s.w[31] = 0
             p.error(3, PORT, quoted(p, seq))
             assert s.soft_error == ECONNREFUSED, seq
 

@@ -99,7 +99,7 @@ def test_negotiated_options_reach_the_connection():
     p.send("A", 1, 1, window=1000, tsval=8, tsecr=first.tsval)
     s = listener.accept()
     w = s.w
-    assert w[29] == 1000 - 12 and w[30] == 3 and w[31] == 3 and w[19] == 8000
+    assert w[29] == 1000 - 12 and w[30] == 3 | 3 << 4 and w[19] == 8000
     assert w[32] & (2 | 4 | 512) == (2 | 4 | 512)
     assert s.round_trip() == 40
     s.nagle = True

@@ -92,7 +92,7 @@ def test_laps():
         sent = received = 0
         for i in range(60):
             n = (1 << 29) + 12345 * i
-            steps.settle(w, s.board, n, 0, 200)
+            steps.settle(w, n, 0)
             sent += n
             if i % 3:
                 kernels.take(w, n)
