@@ -3,11 +3,14 @@
 Frozen code runs from flash through a cache of 16 KiB, which MicroPython's own runtime fills alone;
 of a segment's time a third is waiting for flash. `warm()` takes 58 KB of RAM; echoes are then 45 %
 more a second, bulk a sixth faster, a ping is answered in three quarters of the time (emulated, see
-`make bench-rp2`). Of no use, and without effect, where smolmp's code is in RAM already.
+`make bench-rp2`). Of no use, and without effect, where smolmp's code is in RAM already. After
+ports/rp2/resident.py's begin() it helps less, for all other objects are in flash.
 
     from ports.rp2 import hot
     import smolmp.iface ...
     hot.warm()                  # after the imports
+
+Only a function whose object is in RAM is moved; of WHAT, resident.begin() has them there.
 
 A function is an object with the address of its code (py/objfun.h: type, context, children, code,
 as MicroPython 1.25 has it; not tried with others). Code can stand anywhere; how long it is, is not
@@ -77,6 +80,10 @@ def _in_flash(address):
     return address >> 24 == 0x10
 
 
+def _in_ram(address):
+    return address >> 28 == 2
+
+
 def _word(address):
     return machine.mem32[address] & 0xFFFFFFFF
 
@@ -84,7 +91,7 @@ def _word(address):
 def _code(function, kinds):
     """The address of the function's code; 0 if it is none of ours."""
     at = id(function)
-    if at >> 28 != 2 or _word(at) not in kinds:
+    if not (_in_flash(at) or _in_ram(at)) or _word(at) not in kinds:
         return 0
     return _word(at + _CODE)
 
@@ -112,7 +119,7 @@ def warm(what=WHAT) -> int:
                 code = _code(function, kinds)
                 if _in_flash(code):
                     starts.add(code)
-                    if name in names:
+                    if name in names and _in_ram(id(function)):
                         chosen.append(function)
     order = sorted(starts)
     taken = 0

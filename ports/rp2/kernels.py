@@ -259,7 +259,7 @@ def checksum(buf: ptr8, off: int, end: int, acc: int) -> int:
 
 def install():
     """Put these in the place of smolmp's kernels, in every module that has taken them already and
-    for those that will."""
+    for those that will. In what ports/rp2/resident.py begins, they are in place."""
     from smolmp.storage import kernels
     from smolmp.wire import checksum as sums
 
@@ -271,5 +271,5 @@ def install():
     for module in list(sys.modules.values()):
         for name in new:
             old, fast = new[name]
-            if getattr(module, name, None) is old:
+            if old is not fast and getattr(module, name, None) is old:
                 setattr(module, name, fast)

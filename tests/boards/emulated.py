@@ -11,7 +11,8 @@ PYTHON = ROOT / "build/rp2/emulator/bin/python"
 FIRMWARE = ROOT / "build/rp2/stock.uf2"
 MAKE_FLASH = """
 import sys, pico
-pico.flash({name: open(path, "rb").read() for name, path in eval(sys.argv[2])}, sys.argv[1])
+path, files, firmware = sys.argv[1:]
+pico.flash({name: open(path, "rb").read() for name, path in eval(files)}, path, firmware)
 """
 
 
@@ -31,7 +32,8 @@ class Pico:
         self.port = str(folder / "port")
         self.image = folder / "flash"
         pairs = [(name, str(path)) for name, path in (files or {}).items()]
-        make = [str(PYTHON), "-c", MAKE_FLASH, str(self.image), repr(pairs)]
+        chosen = dict(zip(options, options[1:])).get("--firmware", FIRMWARE)
+        make = [str(PYTHON), "-c", MAKE_FLASH, str(self.image), repr(pairs), str(chosen)]
         subprocess.run(make, check=True, cwd=ROOT / "tools/rp2")
         self.log = folder / "log"
         command = [str(PYTHON), str(ROOT / "tools/rp2/console.py"), "--flash", str(self.image)]

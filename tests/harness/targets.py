@@ -168,7 +168,16 @@ class Rp2Frozen(Rp2):
     from_files = False
 
 
-TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen]
+class Rp2Resident(Rp2Frozen):
+    """The same with smolmp's objects in flash (ports/rp2/resident.py), where a test that puts
+    something of its own into a module fails. When it is named only."""
+
+    name = "rp2-resident"
+    kind = "resident"
+    default = False
+
+
+TARGETS = [Unix64, Unix32, Unix64Wheel, Shim, Rp2, Rp2Frozen, Rp2Resident]
 
 
 def choose(specifications):

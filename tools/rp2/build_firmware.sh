@@ -4,7 +4,8 @@
 #
 #   build_firmware.sh OUT.uf2 WORKDIR
 #
-# OUT.uf2   where the UF2 goes; OUT.versions (what was built from what) is written next to it.
+# OUT.uf2   where the UF2 goes; next to it are written OUT.versions (what was built from what) and
+#           OUT.symbols (the address of all that is in it).
 # WORKDIR   the sources and the build, kept: a second run freezes anew what changed, in 20 s.
 #
 # Environment:
@@ -166,8 +167,28 @@ freeze("\$(PORT_DIR)/modules")
 include("\$(MPY_DIR)/extmod/asyncio")
 PY
     FREEZE=${FREEZE-$ROOT/ports/rp2/manifest.py}
-    [ -z "$FREEZE" ] || echo "include(\"$(realpath -e -- "$FREEZE")\")" >> "$MANIFEST"
+    if [ -n "$FREEZE" ]; then
+        echo "include(\"$(realpath -e -- "$FREEZE")\")" >> "$MANIFEST"
+        # Names of modules that are made at run time, made beforehand: objects in flash have them.
+        echo "def names():" > "$WORK/smolmp_names.py"
+        (cd "$ROOT" && find smolmp ports/rp2 -name '*.py' | LC_ALL=C sort) |
+            sed 's,\(/__init__\)\?\.py$,,; s,/,.,g; s,.*,    import & as module,' >> "$WORK/smolmp_names.py"
+        echo "module(\"smolmp_names.py\", base_path=\"$WORK\", opt=3)" >> "$MANIFEST"
+    fi
 fi
+
+# Firmware with smolmp has places for its objects (firmware/resident.c) and, so that there is room for
+# the others, a smaller file system. Only one file of MicroPython's is compiled anew for that.
+FLASH_C=$MP/ports/rp2/rp2_flash.c
+grep -q smolmp_storage.h "$FLASH_C" || sed -i '/^#define BLOCK_SIZE_BYTES/i #include "smolmp_storage.h"' "$FLASH_C"
+grep -q smolmp_storage.h "$FLASH_C" || die "rp2_flash.c changed: no BLOCK_SIZE_BYTES found"
+STORAGE=$((1408 * 1024)) MODULES='' CHANGE=''
+if [ -n "${FREEZE:-}" ]; then
+    STORAGE=$((1280 * 1024)) MODULES=$ROOT/tools/rp2/firmware/micropython.cmake
+    CHANGE="#undef MICROPY_HW_FLASH_STORAGE_BYTES
+#define MICROPY_HW_FLASH_STORAGE_BYTES ($STORAGE)"
+fi
+echo "$CHANGE" | cmp -s - "${FLASH_C%/*}/smolmp_storage.h" || echo "$CHANGE" > "${FLASH_C%/*}/smolmp_storage.h"
 
 ver() { awk -v k="$1" '$2 == k { print $3; exit }' "$MP/py/mpconfig.h"; }
 MP_VERSION=$(ver MICROPY_VERSION_MAJOR).$(ver MICROPY_VERSION_MINOR).$(ver MICROPY_VERSION_MICRO)
@@ -198,6 +219,7 @@ CFLAGS=$MAP CXXFLAGS=$MAP ASMFLAGS=$MAP run cmake.log cmake -S "$MP/ports/rp2" -
     -DMICROPY_BOARD=RPI_PICO \
     -DMICROPY_BOARD_DIR="$MP/ports/rp2/boards/RPI_PICO" \
     -DMICROPY_FROZEN_MANIFEST="$MANIFEST" \
+    -DUSER_C_MODULES="$MODULES" \
     -DPICO_NO_PICOTOOL=1
 rm -f -- "$B/frozen_content.c"  # make does not look into manifests
 say "building (make -j$JOBS)"
@@ -209,10 +231,22 @@ make -C "$B" -j"$JOBS" > "$WORK/make.log" 2>&1 || {
 }
 [ -s "$B/firmware.bin" ] || die "the build left no firmware.bin"
 # The file system begins there, and nothing else would notice.
-ROOM=$(((2048 - 1408) * 1024))
+ROOM=$((2048 * 1024 - STORAGE))
 SIZE=$(stat -c %s "$B/firmware.bin")
 [ "$SIZE" -le "$ROOM" ] || die "the firmware, $SIZE octets, reaches into the flash's file system at $ROOM"
 say "$SIZE octets of $ROOM"
+
+# What tells this firmware from all others (firmware/resident.c).
+if [ -n "$MODULES" ]; then
+    AT=$(arm-none-eabi-nm "$B/firmware.elf" | awk '$3 == "smolmp_resident" { print $1 }')
+    python3 - "$B/firmware.bin" "$((0x$AT - 0x10000000 + 8))" <<'PY'
+import hashlib, sys
+name, at = sys.argv[1], int(sys.argv[2])
+octets = bytearray(open(name, "rb").read())
+octets[at : at + 8] = hashlib.sha256(octets).digest()[:8]
+open(name, "wb").write(octets)
+PY
+fi
 
 # --- 5. UF2 ----------------------------------------------------------------------------------------
 say "UF2"
@@ -231,6 +265,7 @@ for i in range(n):
 assert img[:len(ref)] == ref and not any(img[len(ref):]), "payload differs from firmware.bin"
 PY
 install -m 644 "$WORK/firmware.uf2" "$OUT"
+arm-none-eabi-nm "$B/firmware.elf" > "${OUT%.uf2}.symbols"
 {
     echo "micropython $MP_VERSION board RPI_PICO"
     (cd "$WORK/dl" && printf '%s\n' *.orig.tar.*[!c] *.deb)

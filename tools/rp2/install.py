@@ -1,7 +1,8 @@
 """Makes what tools/rp2 needs, below build/rp2: a part of tools/setup, which hands itself in.
 
-Each piece is made anew when its sources changed: stock.uf2 when build_firmware.sh did, pico.uf2
-when smolmp or ports/rp2 did, the emulator when its sources or the Python that runs it did.
+Each piece is made anew when its sources changed: stock.uf2 when build_firmware.sh did, frozen.uf2
+when smolmp or ports/rp2 did, the emulator when its sources or the Python that runs it did; and
+pico.uf2, which is frozen.uf2 with smolmp's objects as the emulator has them, with any of these.
 """
 
 import hashlib
@@ -35,6 +36,7 @@ def everything(setup):
     with ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(emulator, setup), pool.submit(firmware, setup)]:
             future.result()
+    resident(setup)
 
 
 def packages(setup):
@@ -79,11 +81,29 @@ def emulator(setup):
 
 def firmware(setup):
     """MicroPython's own firmware, then the same with smolmp frozen in, from one source tree."""
-    script = [setup.ROOT / "tools/rp2/build_firmware.sh"]
-    frozen = sorted((setup.ROOT / "ports/rp2").glob("*.py"))
+    script = setup.ROOT / "tools/rp2/build_firmware.sh"
+    frozen = sorted((setup.ROOT / "tools/rp2/firmware").iterdir())
+    frozen += sorted((setup.ROOT / "ports/rp2").glob("*.py"))
     frozen += sorted((setup.ROOT / "smolmp").rglob("*.py"))
-    image(setup, "stock", script, "", "two minutes, once")
-    image(setup, "pico", script + frozen, str(setup.ROOT / "ports/rp2/manifest.py"), "20 s")
+    image(setup, "stock", [script], "", "two minutes, once")
+    image(setup, "frozen", [script, *frozen], str(setup.ROOT / "ports/rp2/manifest.py"), "20 s")
+
+
+def resident(setup):
+    """The firmware with smolmp frozen in, and its objects behind it."""
+    folder, tools = setup.BUILD / "rp2", setup.ROOT / "tools/rp2"
+    out, stamp = folder / "pico.uf2", folder / "pico.stamp"
+    digest = hashlib.sha256((folder / "frozen.uf2").read_bytes())
+    for name in ("resident.py", "snapshot.py", "uf2.py", "size.py", "pico.py"):
+        digest.update((tools / name).read_bytes())
+    if out.exists() and stamp.exists() and stamp.read_text() == digest.hexdigest():
+        os.utime(out)
+        return
+    python = folder / "emulator/bin/python"
+    command = [str(python), str(tools / "resident.py"), str(folder / "frozen.uf2"), str(out)]
+    setup.run(command, "rp2-resident")
+    stamp.write_text(digest.hexdigest())
+    setup.say("rp2 firmware: pico.uf2 done")
 
 
 def image(setup, name, sources, freeze, time_it_takes):

@@ -23,7 +23,8 @@ ARCHITECTURE = "armv6m"
 INSTALL = "from ports.rp2 import inplace; inplace.install()"
 # What a program says before its other imports, so that they run from the flash.
 BEGIN = "from ports.rp2 import inplace\nassert inplace.begin()\n"
-KINDS = ("stock", "frozen")
+RESIDENT = "from ports.rp2 import resident\nassert resident.begin()\n"
+KINDS = ("stock", "frozen", "resident")
 
 
 def image(files=None):
@@ -35,13 +36,15 @@ def image(files=None):
 
 
 def board(kind, files=None, **keywords):
-    """A pico.Pico with smolmp and `files`: "frozen", in its firmware; "stock", installed on
-    MicroPython's own, and main.py begins with BEGIN. keywords: Pico's."""
-    if kind == "frozen":
-        return pico.Pico(pico.FROZEN, files, **keywords)
+    """A pico.Pico with smolmp and `files`: "frozen", in its firmware; "resident", with all its
+    objects, and main.py begins with RESIDENT; "stock", installed on MicroPython's own, and main.py
+    begins with BEGIN. keywords: Pico's."""
     files = dict(files or {})
+    begin = {"frozen": "", "resident": RESIDENT, "stock": BEGIN}[kind]
     if "main.py" in files:
-        files["main.py"] = BEGIN.encode() + files["main.py"]
+        files["main.py"] = begin.encode() + files["main.py"]
+    if kind != "stock":
+        return pico.Pico(pico.FROZEN, files, **keywords)
     it = pico.Pico(pico.STOCK, **keywords)
     it.filesystem = image(files)
     return it

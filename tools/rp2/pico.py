@@ -31,8 +31,10 @@ BUILD = ROOT / "build" / "rp2"
 STOCK = BUILD / "stock.uf2"  # MicroPython's own firmware
 FROZEN = BUILD / "pico.uf2"  # the same with smolmp frozen in
 BLOCK = 4096
-BLOCKS = 352
-LAYOUT = FlashLayout(fs_start=0xA0000, fs_blockcount=BLOCKS, fs_blocksize=BLOCK)
+BLOCKS = 352  # of the file system, at the flash's end
+BLOCKS_FROZEN = 320  # where smolmp is in the firmware: build_firmware.sh
+_FLASH = 2 << 20
+_RESIDENT = b"SMO1RES1"  # what only that has in it: firmware/resident.c
 NAK_NANOS = 20_000  # from a byte of the host's to the answer of the endpoint that waits for it
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -45,10 +47,17 @@ class Stuck(RuntimeError):
     """The board did not do in time what was waited for."""
 
 
-def image(files, base=None):
-    """The octets of a littlefs image with `files`, {name on the board: octets}; what else is in
-    the image `base`, stays."""
-    system = _system(base)
+def blocks(firmware):
+    """How many blocks the file system of `firmware`, a UF2, has."""
+    octets = Path(firmware).read_bytes()
+    pages = (octets[at + 32 : at + 288] for at in range(0, len(octets), 512))
+    return BLOCKS_FROZEN if _RESIDENT in b"".join(pages) else BLOCKS
+
+
+def image(files, base=None, count=BLOCKS):
+    """The octets of a littlefs image of `count` blocks with `files`, {name on the board: octets};
+    what else is in the image `base`, stays."""
+    system = _system(base, count)
     for name, data in files.items():
         folder = os.path.dirname(name)
         if folder:
@@ -65,12 +74,12 @@ def content(octets, name):
         return file.read()
 
 
-def _system(octets):
-    """A littlefs image mounted; None: a new one."""
+def _system(octets, count=BLOCKS):
+    """A littlefs image mounted; None: a new one of `count` blocks."""
     # Version 2.0 of the disk's format is what all firmware reads; a board that wrote made it 2.1.
     system = littlefs.LittleFS(
         block_size=BLOCK,
-        block_count=BLOCKS,
+        block_count=len(octets) // BLOCK if octets else count,
         disk_version=0x00020001 if octets else 0x00020000,
         mount=False,
     )
@@ -82,9 +91,10 @@ def _system(octets):
     return system
 
 
-def flash(files, path):
-    """Write a littlefs image with `files`, {name on the board: octets}, to `path`."""
-    Path(path).write_bytes(image(files))
+def flash(files, path, firmware=STOCK):
+    """Write a littlefs image with `files`, {name on the board: octets}, to `path`; how large it is
+    depends on the firmware."""
+    Path(path).write_bytes(image(files, None, blocks(firmware)))
 
 
 def device(firmware, filesystem=None, xip_miss=0):
@@ -92,7 +102,9 @@ def device(firmware, filesystem=None, xip_miss=0):
 
     filesystem: the path of a littlefs image. xip_miss: cycles that a miss of the flash's cache is.
     """
-    board = BoardSpec(image=firmware, layout=LAYOUT, extras=())
+    count = blocks(firmware)
+    layout = FlashLayout(_FLASH - count * BLOCK, fs_blockcount=count, fs_blocksize=BLOCK)
+    board = BoardSpec(image=firmware, layout=layout, extras=())
     it = MicroPythonDevice(board=board, filesystem=filesystem)
     it.simulator.xip_miss = xip_miss
     it.simulator.check_align = True
@@ -112,16 +124,24 @@ class Pico:
         self._console = self.device.cdc
         self._heard = bytearray()
         self._to_send = b""
-        self.filesystem = image(files or {})
+        self._size = blocks(firmware) * BLOCK
+        self.filesystem = image(files or {}, None, blocks(firmware))
 
     @property
     def filesystem(self):
-        """The littlefs image on its flash, BLOCK * BLOCKS octets."""
-        return bytes(self.mcu.flash[LAYOUT.fs_start : LAYOUT.fs_start + BLOCK * BLOCKS])
+        """The littlefs image at its flash's end."""
+        return bytes(self.mcu.flash[_FLASH - self._size : _FLASH])
 
     @filesystem.setter
     def filesystem(self, octets):
-        self.mcu.flash[LAYOUT.fs_start : LAYOUT.fs_start + BLOCK * BLOCKS] = octets
+        if len(octets) != self._size:
+            raise ValueError(f"a file system of {len(octets)} octets, not {self._size}")
+        self.mcu.flash[_FLASH - self._size : _FLASH] = octets
+
+    @property
+    def firmware(self):
+        """The octets of its flash before the file system."""
+        return bytes(self.mcu.flash[: _FLASH - self._size])
 
     @property
     def now(self):

@@ -4,13 +4,16 @@
     size.py --run FILE          nothing of that: a program, on a board that has the files
 
 Exact and repeatable to the octet: the heap in use after a collection, before and after an import
-or a construction. There are three ways to have smolmp on a board:
+or a construction. There are four ways to have smolmp on a board:
 
     mpy       .mpy files on the flash of MicroPython's stock firmware; all code goes to the heap
     inplace   the same files; functions run from the flash (ports/rp2/inplace.py)
     frozen    in the firmware (build/rp2/pico.uf2)
+    resident  the same, and functions and classes are in the flash (ports/rp2/resident.py); what
+              the firmware keeps of the RAM for that, which the heap does not have, is counted
 
-Of the first only the modules one by one: together they leave no room for a program.
+Of the first only the modules one by one: together they leave no room for a program. In the file
+"frozen" is what a board can have, the last one; "frozen_imported" is that before it.
 """
 
 import argparse
@@ -71,6 +74,14 @@ inplace.install()
 assert inplace.begin()
 """
 
+RESIDENT = """
+load("ports.rp2.resident")
+from ports.rp2 import resident
+cost("begin", lambda: resident.begin({}))
+import machine
+print("reserved", 16 * machine.mem32[machine.mem32[0x100B0010] + 20])
+"""
+
 # Octets beyond the buffers: what a program names as sizes, and the interface's frames.
 OBJECTS = """
 print("free", gc.mem_free())
@@ -105,6 +116,8 @@ print("listener_buffers", 2 * 2 * 1024)
 cost("listener", lambda: sockets.add(tcp.Listener(backlog=4, pool=2, rx=1024, tx=1024)))
 """
 
+WORDS = {"inplace": "mpy", "frozen": "frozen_imported", "resident": "frozen"}  # in the file
+
 # The socket module with all it may import, on top of the above.
 NET = ("smolmp.socket.dhcpv4", "smolmp.socket.dns", "smolmp.net", "smolmp.net.module")
 
@@ -124,7 +137,7 @@ async def run(firmware, files, code):
     """{name: octets} that `code` prints on a board with `files` on its flash."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "flash")
-        pico.flash(files, path)
+        pico.flash(files, path, firmware)
         board = pico.device(firmware, path)
         await board.astart(SECONDS)
         try:
@@ -168,16 +181,22 @@ async def modules(tree):
 
 
 async def objects(kind, tree):
-    """{what: octets of heap} of "inplace" or "frozen": the imports, and what a program makes."""
-    files = image(tree, tree.whole(("rp2",)))
-    code = (INPLACE if kind == "inplace" else "") + BEGIN
-    code += "\n".join(f"load({name!r})" for name in SERVER)
-    firmware = FROZEN if kind == "frozen" else STOCK
-    code += OBJECTS + "\n".join(f"load({name!r})" for name in NET)
-    found = await run(firmware, files, code)
+    """{what: octets of heap} of all ways but "mpy": the imports, and what a program makes."""
+    firmware = STOCK if kind == "inplace" else FROZEN
+    files = image(tree, tree.whole(("rp2",))) if kind == "inplace" else {}
+    begin = {"inplace": INPLACE + BEGIN, "frozen": BEGIN, "resident": BEGIN + RESIDENT}[kind]
+    server = "\n".join(f"load({name!r})" for name in SERVER)
+    net = "\n".join(f"load({name!r})" for name in NET)
+    found = await run(firmware, files, begin.format("") + server + OBJECTS + net)
+    with_net = sum(found[name] for name in NET)
+    if kind == "resident":
+        own = ("ports.rp2.resident", "begin", "reserved")
+        whole = await run(firmware, files, begin.format("True") + server + "\n" + net)
+        found[SERVER[0]] += sum(found[name] for name in own)
+        with_net = sum(whole.values()) - whole["gc"] - sum(found[name] for name in SERVER)
     return {
         "tcp_server_heap": sum(found[name] for name in SERVER),
-        "net_heap": sum(found[name] for name in NET),
+        "net_heap": with_net,
         "listener_heap": found["listener_heap"],
         "udp_heap": found["smolmp.socket.udp"],
         "free_then": found["free"],
@@ -192,7 +211,7 @@ async def objects(kind, tree):
 def main(arguments):
     parser = argparse.ArgumentParser(description="see the top of tools/rp2/size.py")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "size.json")
-    parser.add_argument("--only", choices=("mpy", "inplace", "frozen"))
+    parser.add_argument("--only", choices=("mpy", *WORDS))
     parser.add_argument("--run", type=Path)
     options = parser.parse_args(arguments)
     tree = pack.Tree()
@@ -208,7 +227,7 @@ def main(arguments):
         print(f"{'.mpy':>8} {'heap':>8}")
         for name, (octets, heap) in each.items():
             print(f"{octets:8} {heap:8}  {name}")
-    for kind, word in (("inplace", "mpy"), ("frozen", "frozen")):
+    for kind, word in WORDS.items():
         if options.only in (None, kind):
             found = asyncio.run(objects(kind, tree))
             for name in ("tcp_server", "listener", "udp", "net"):

