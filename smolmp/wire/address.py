@@ -120,15 +120,40 @@ def _number(text: str, base: int, largest: int, whole: str) -> int:
     return n
 
 
+@micropython.viper
+def _dotted(text: ptr8, n: int, address: ptr8) -> int:
+    """The n octets of text as four numbers up to 255 with dots between them, into address[0:4];
+    0: they are anything else."""
+    at = 0
+    digits = 0
+    value = 0
+    i = 0
+    while i <= n:
+        c = 46 if i == n else text[i]
+        i += 1
+        if c == 46:
+            if digits == 0 or at == 4:
+                return 0
+            address[at] = value
+            at += 1
+            digits = 0
+            value = 0
+        else:
+            # "010" is 8 to some, 10 to others
+            if c < 48 or c > 57 or (digits and value == 0):
+                return 0
+            value = value * 10 + c - 48
+            digits += 1
+            if value > 255:
+                return 0
+    return 1 if at == 4 else 0
+
+
 def _parse_ipv4(text: str, whole: str) -> bytes:
-    groups = text.split(".")
-    if len(groups) != 4:
-        raise ValueError("bad address: " + whole)
     address = bytearray(4)
-    for i, group in enumerate(groups):
-        if len(group) > 1 and group[0] == "0":  # "010" is 8 to some, 10 to others
-            raise ValueError("bad address: " + whole)
-        address[i] = _number(group, 10, 255, whole)
+    octets = text.encode()
+    if not _dotted(octets, len(octets), address):
+        raise ValueError("bad address: " + whole)
     return bytes(address)
 
 

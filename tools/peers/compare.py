@@ -6,14 +6,22 @@ loop.
 
 Prints a table with ratios to lwIP in MicroPython's sizes, and writes build/bench.json (medians:
 {stack: {receive_mbit, send_mbit, tcp_echo, udp_echo, ...}}), build/bench.svg and, for report.py,
-every measurement (build/bench.jsonl). The row `bare-tap` is a MicroPython loop that only reads, or
-only writes, full frames: nobody in MicroPython can be faster. `c-reflector` is a C program that
-swaps the addresses of a frame and sends it back: no stack answers sooner; `c-reflector-spin` never
-sleeps, the ceiling of `smolmp-busy-poll`. `smolmp-sleeping` goes to sleep at once after each
-answer, as lwIP does; `smolmp` stays awake where frames follow each other closely
-(ports/unix/awake.py), and pays with processor time: *_cpu_us is what an echo took of it, what the
-kernel did for the stack included. The *_spin figures are those of a client that looks for the
-answer instead of sleeping, so that what the stack takes counts and not the client's waking up.
+every measurement (build/bench.jsonl). The rows:
+
+- `smolmp`, `smolmp-i386`: peer.py as it is. It stays awake where frames follow each other closely
+  (ports/unix/awake.py), and pays with processor time: *_cpu_us is what an echo took of it, what
+  the kernel did for the stack included.
+- `smolmp-sleeping`: it goes to sleep at once after each answer, as lwIP does (--sleep).
+- `smolmp-busy-poll`: it never sleeps within a talk (--spin).
+- `smolmp-sockets`, `smolmp-asyncio`: echo servers as programs have them, of smolmp.net's sockets
+  that block and of asyncio's streams (net_peer.py).
+- `bare-tap`: a MicroPython loop that only reads, or only writes, full frames: nobody in
+  MicroPython can be faster.
+- `c-reflector`: a C program that swaps the addresses of a frame and sends it back: no stack that
+  sleeps answers sooner; `c-reflector-spin` never sleeps, the ceiling of `smolmp-busy-poll`.
+
+The *_spin figures are those of a client that looks for the answer instead of sleeping, so that
+what the stack takes counts and not the client's waking up.
 """
 
 import argparse
@@ -31,6 +39,7 @@ import rivals
 JSON = os.path.join(netlab.BUILD, "bench.json")
 LINES = os.path.join(netlab.BUILD, "bench.jsonl")
 PLOT = os.path.join(netlab.BUILD, "bench.svg")
+NET_PEER = os.path.join(bench.HERE, "net_peer.py")
 BASE = "lwip-mpy-sizes"
 FIGURES = (  # name in bench.json, probe's mode, its field, heading
     ("receive_mbit", "sink", "mbit_s", "receive Mbit/s"),
@@ -60,6 +69,11 @@ def smolmp():
         command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
         line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} %s" % (shlex.join(command), how)
         rows.append({"name": name, "cmd": line})
+    command = [netlab.interpreter("unix64"), "-X", "heapsize=16m", NET_PEER]
+    line = shlex.join(command) + " {tap} {ip}/{plen} {mode} {port}"
+    modes = ["echo", "udpecho", "echo-spin", "udpecho-spin"]
+    rows.append({"name": "smolmp-sockets", "cmd": line, "modes": modes})
+    rows.append({"name": "smolmp-asyncio", "cmd": line + " asyncio", "modes": modes[::2]})
     return rows
 
 
