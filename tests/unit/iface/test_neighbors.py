@@ -250,7 +250,9 @@ def test_an_address_more_loses_nothing():
     assert net.iface.neighbors.get(PEER_IP) == PEER_TEXT
     out = [f for f in net.rx(answer(OTHER_IP, OTHER_MAC)) if f[12:14] == b"\x08\x00"]
     assert len(out) == 1 and out[0][34:] == b"waiting!"
-    assert send(net, PEER_IP) == SENT and net.sent()[0][12:14] == b"\x08\x00"  # without another request
+    assert (
+        send(net, PEER_IP) == SENT and net.sent()[0][12:14] == b"\x08\x00"
+    )  # without another request
     net.iface.add_ip_addr(PEER_IP + "/24")  # but a host whose address is ours now is none
     assert net.iface.neighbors.get(PEER_IP) is None
 
