@@ -17,7 +17,6 @@ import smolmp.socket.set  # noqa: F401
 import smolmp.socket.tcp  # noqa: F401
 import smolmp.socket.udp  # noqa: F401
 import smolmp.net.names  # noqa: F401
-import smolmp.net.datagram  # noqa: F401
 import smolmp.net.stream  # noqa: F401
 import smolmp.net.socket  # noqa: F401
 import smolmp.net.pool  # noqa: F401

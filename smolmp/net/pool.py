@@ -24,17 +24,6 @@ _FLAG_RESET = const(128)
 _ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
 _ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
 
-# What a program may have set on a socket, and the next one shall not find.
-_FRESH = (
-    ("nagle", "minshall"),
-    ("keep_alive", 0),
-    ("keep_alive_interval", 0),
-    ("keep_alive_count", 9),
-    ("timeout", 0),
-    ("linger", None),
-    ("hop_limit", 64),
-)
-
 
 class Pool:
     """What a Net is to its sockets: `streams` connections at a time with `rx` and `tx` octets of
@@ -185,8 +174,20 @@ class Pool:
 
 
 def _fresh(core):
-    """A tcp.Socket as if nobody had had it. What was not set stays of the class."""
-    for name, value in _FRESH:
-        if getattr(core, name) != value:
-            setattr(core, name, value)
+    """A tcp.Socket as if nobody had had it: what a program may have set, the next one shall not
+    find. What was not set stays of the class."""
+    if core.nagle != "minshall":
+        core.nagle = "minshall"
+    if core.keep_alive:
+        core.keep_alive = 0
+    if core.keep_alive_interval:
+        core.keep_alive_interval = 0
+    if core.keep_alive_count != 9:
+        core.keep_alive_count = 9
+    if core.timeout:
+        core.timeout = 0
+    if core.linger is not None:
+        core.linger = None
+    if core.hop_limit != 64:
+        core.hop_limit = 64
     return core

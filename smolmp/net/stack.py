@@ -289,7 +289,14 @@ class Net(Pool):
         module.use(self)
         for name in ("socket", "usocket"):
             sys.modules[name] = module
-        module.provide_ssl()
+        try:
+            import tls  # noqa: F401
+        except ImportError:
+            return self  # the program's own `import ssl` tells that there is none
+        from smolmp.net import later
+
+        for name in ("ssl", "ussl"):
+            sys.modules[name] = later.Ssl()  # type: ignore[assignment]
         return self
 
     def socket(self, *args):
