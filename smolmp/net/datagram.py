@@ -29,6 +29,9 @@ _REMOTE = const(8)
 _HOPS = const(12)
 _TOS = const(13)
 _HEADER = const(20)
+_SOCKET_BROADCAST = const(0x106)
+_IP_TOS = const(0x001)
+_IP_TTL = const(0x002)
 _EPHEMERAL = const(49152)
 
 
@@ -183,18 +186,19 @@ class Datagram:
 
     # Options and names.
 
-    def set(self, level, option, value):
-        if (level, option) == (1, 6):
+    def set(self, option, value):
+        """`option`: level << 8 | name. ENOPROTOOPT."""
+        if option == _SOCKET_BROADCAST:
             self.broadcast = bool(value)
-        elif (level, option) == (0, 2):
+        elif option == _IP_TTL:
             if not 0 < value < 256:
                 raise OSError(EINVAL)
             self.hops = value
             self.core.flow[_HOPS] = value
-        elif (level, option) == (0, 1):
+        elif option == _IP_TOS:
             self.tos = value & 255
             self.core.flow[_TOS] = self.tos
-        elif level != 1 or option not in (2, 9, 13, 25):
+        elif option not in (0x102, 0x109, 0x10D, 0x119):  # SO_REUSEADDR, _KEEPALIVE, _LINGER ...
             raise OSError(_ENOPROTOOPT)
 
     def watch(self, callback, shell):

@@ -15,11 +15,10 @@ from asyncio import core  # type: ignore[attr-defined]
 from micropython import const
 
 from smolmp.net.socket import socket
+from smolmp.net.stack import nets
 
 _POLLIN = const(1)
 _POLLOUT = const(4)
-
-_nets = []  # all that have joined
 
 
 class Waiting:
@@ -52,7 +51,7 @@ class Waiting:
         if deadline >= 0:
             core._task_queue.push(task, deadline)
         else:
-            task.data = self.queue  # who is asked to forget it, should it be cancelled
+            task.data = self  # who is asked to forget it, should it be cancelled
         return slot
 
     def drop(self, tasks, slot, task):
@@ -94,9 +93,8 @@ class Waiting:
     def push(self, task):
         """It runs next. One with a deadline stands in asyncio's queue already, and one that was
         cancelled there shall keep that in mind."""
-        queue = self.queue
-        queue.count(-1)
-        if task.data is queue:
+        self.queue.count(-1)
+        if task.data is self:
             core._task_queue.push(task)
         elif task.data is None:
             core._task_queue.remove(task)
@@ -107,34 +105,45 @@ class Waiting:
         if slot < len(self.ends) and self.ends[slot] is not None:
             self.wake(slot, -1)
 
-    def remove(self, task) -> bool:
+    def remove(self, task):
+        """It was cancelled."""
         for tasks in (self.readers, self.writers):
             for slot in range(len(tasks)):
                 if tasks[slot] is task:
                     self.drop(tasks, slot, task)
-                    return True
-        return False
+                    return
 
 
 class Queue(core.IOQueue):
-    """asyncio's IOQueue, with all that have joined."""
+    """asyncio's IOQueue, with all Nets that are up."""
 
     def __init__(self):
         super().__init__()
         self.waiting = 0  # tasks at sockets of ours
-        self.bells = []
-        self.deaf = False  # a device has no descriptor: beside others it is asked every ms
-        for net in _nets:
+        self.bells = {}  # Net -> the descriptor of its device
+        for net in nets:
             self.add(net)
 
     def add(self, net):
-        net.waiting = Waiting(self, net)
+        """Drive `net`."""
+        self.serve(net)
         try:
             bell = net.device.fileno()
             self.poller.register(bell, _POLLIN)  # ports with descriptors take their numbers
-            self.bells.append(bell)
+            self.bells[net] = bell
         except (AttributeError, OSError, TypeError):
-            self.deaf = True
+            pass  # beside others it is asked every ms
+
+    def leave(self, net):
+        """Drive it no more."""
+        bell = self.bells.pop(net, None)
+        if bell is not None:
+            self.poller.unregister(bell)
+
+    def serve(self, net):
+        """Have tasks wait for sockets of `net`."""
+        if net.waiting is None or net.waiting.queue is not self:
+            net.waiting = Waiting(self, net)
 
     def take_over(self, old):
         """The tasks that wait in an IOQueue so far."""
@@ -172,9 +181,6 @@ class Queue(core.IOQueue):
         self._enqueue(getattr(s, "pollable", s), 1)
 
     def remove(self, task):
-        for net in _nets:
-            if net.waiting.remove(task):
-                return
         for key in self.map:
             entry = self.map[key]
             if entry is not None and task in (entry[0], entry[1]):
@@ -194,7 +200,7 @@ class Queue(core.IOQueue):
             self._look(dt)
 
     def _look(self, dt):
-        for net in _nets:
+        for net in nets:
             net.poll()
         if dt:
             dt = self._delay(dt)
@@ -208,21 +214,21 @@ class Queue(core.IOQueue):
         task = core._task_queue.peek()
         if task is not None and time.ticks_diff(task.ph_key, time.ticks_ms()) <= 0:
             return 0  # the polls have woken it
-        for net in _nets:
+        for net in nets:
             delay = net.delay()
             if dt < 0 or delay < dt:
                 dt = delay
         return dt
 
     def _sleep(self, dt):
-        if len(_nets) == 1:
-            _nets[0].device.wait(None if dt < 0 else dt)
-        elif self.deaf:
-            _nets[0].device.wait(1)
+        if len(nets) == 1:
+            nets[0].device.wait(None if dt < 0 else dt)
+        elif len(nets) > len(self.bells):
+            nets[0].device.wait(1)
         else:
             for _ in self.poller.ipoll(dt):
                 pass
-        for net in _nets:
+        for net in nets:
             net.poll()
 
     def _poll_others(self, dt):
@@ -230,9 +236,9 @@ class Queue(core.IOQueue):
         one of them has no descriptor, unless one that has is ready: TAP can always be written."""
         poller = self.poller
         if not dt:
-            for bell in self.bells:
+            for bell in self.bells.values():
                 poller.modify(bell, _POLLIN | _POLLOUT)
-        elif self.deaf:
+        elif len(nets) > len(self.bells):
             dt = 1
         rung = False
         for stream, events in poller.ipoll(dt):
@@ -251,23 +257,31 @@ class Queue(core.IOQueue):
             else:
                 poller.modify(stream, _POLLOUT if entry[0] is None else _POLLIN)
         if not dt:
-            for bell in self.bells:
+            for bell in self.bells.values():
                 poller.modify(bell, _POLLIN)
         elif rung:
-            for net in _nets:
+            for net in nets:
                 net.poll()
 
 
 def join(net):
-    """From now on asyncio's loop drives `net`, and waits for its sockets in this way."""
-    joined = isinstance(core._io_queue, Queue)
-    if net not in _nets:
-        _nets.append(net)
-        if joined:
-            core._io_queue.add(net)
-    if joined:
-        return
+    """From now on asyncio's loop drives `net`, and all that are up, and waits for their sockets in
+    this way."""
     old = core._io_queue
-    core.IOQueue = Queue  # what asyncio.new_event_loop() makes
-    core._io_queue = Queue()
-    core._io_queue.take_over(old)
+    if not isinstance(old, Queue):
+        core.IOQueue = Queue  # what asyncio.new_event_loop() makes
+        core._io_queue = Queue()
+        core._io_queue.take_over(old)
+    core._io_queue.serve(net)  # it may be down
+
+
+def came(net):
+    """`net` is up."""
+    if isinstance(core._io_queue, Queue):
+        core._io_queue.add(net)
+
+
+def went(net):
+    """`net` is down."""
+    if isinstance(core._io_queue, Queue):
+        core._io_queue.leave(net)

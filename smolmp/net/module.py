@@ -1,7 +1,5 @@
 """The socket module of MicroPython's documentation, over one Net: see Net.install()."""
 
-import sys
-
 from smolmp.net import names
 from smolmp.net.names import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM  # noqa: F401
 from smolmp.net.socket import socket as _socket
@@ -45,25 +43,6 @@ def use(net):
     global _net
     _net = net
     _socket.default = net
-
-
-class _Ssl:
-    """What `import ssl` finds: smolmp.net.ssl, loaded when something of it is asked for."""
-
-    def __getattr__(self, name):
-        from smolmp.net import ssl
-
-        return getattr(ssl, name)
-
-
-def provide_ssl():
-    """See that `import ssl` works wherever the port has TLS."""
-    try:
-        import tls  # noqa: F401
-    except ImportError:
-        return  # the program's own `import ssl` tells that there is none
-    for name in ("ssl", "ussl"):
-        sys.modules[name] = _Ssl()  # type: ignore[assignment]
 
 
 def getaddrinfo(host, port, af=0, type=0, proto=0, flags=0):

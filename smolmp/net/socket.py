@@ -13,12 +13,12 @@ from errno import EAGAIN, EBADF, EINVAL, ETIMEDOUT
 from micropython import const
 
 from smolmp.net import names
-from smolmp.net.datagram import Datagram
 from smolmp.net.stream import Stream
 
 _AF_INET = const(2)
 _SOCK_STREAM = const(1)
 _SOCK_RAW = const(3)
+_ENOPROTOOPT = const(92)
 _SOL_SOCKET = const(1)
 _SO_LINGER = const(13)
 _SO_BINDTODEVICE = const(25)
@@ -55,6 +55,8 @@ class socket(io.IOBase):
             if type == _SOCK_STREAM:
                 end = Stream(net)
             else:
+                from smolmp.net.datagram import Datagram  # many a program has none
+
                 end = Datagram(net, proto if type == _SOCK_RAW else -1)
         self._net = net
         self._end = end
@@ -391,7 +393,9 @@ class socket(io.IOBase):
             value = int.from_bytes(value[4:8], "little") if value and any(value[:4]) else -1
         elif not isinstance(value, int) and option != _SO_BINDTODEVICE:
             value = int.from_bytes(value[:4], "little")
-        end.set(level, option, value)
+        if not 0 <= option < 256:
+            raise OSError(_ENOPROTOOPT)
+        end.set(level << 8 | option, value)
 
     def getsockname(self):
         return self._open().name()

@@ -8,46 +8,25 @@ connection has ended.
 
 import sys
 import time
-from errno import ENOMEM
 
 from micropython import const
 
 from smolmp.iface import Interface
 from smolmp.net import names
+from smolmp.net.pool import Pool
 from smolmp.net.socket import socket
-from smolmp.socket import tcp, udp
-from smolmp.socket.set import SocketSet
 from smolmp.wire.address import format_mac
 
-_CLOSED = const(0)
-_TIME_WAIT = const(10)
-_HOPS = const(12)  # words of a flow
-_TOS = const(13)
-_STATE = const(14)
-_FLAGS = const(32)
-_FLAG_RESET = const(128)
-_ABANDONED = const(3000)  # ms after the peer's FIN in which a program may still want to answer
-_ORPHAN = const(30000)  # ms without progress after which a connection nobody holds is reset
 _LOOK_EVERY = const(10)  # ms between looks where only a timer wakes who sleeps
 _SECOND = const(1000)  # ms
+_GIVE_BACK = const(500)  # ms
 _TURN = const(2)  # ms that one of several Nets sleeps, so that the others live on
 _FOREVER = const(1 << 28)  # ms; asyncio compares with what is due already: not the largest
 
-# What a program may have set on a socket, and the next one shall not find.
-_FRESH = (
-    ("nagle", "minshall"),
-    ("keep_alive", 0),
-    ("keep_alive_interval", 0),
-    ("keep_alive_count", 9),
-    ("timeout", 0),
-    ("linger", None),
-    ("hop_limit", 64),
-)
-
-_nets: list = []  # those that are up
+nets: list = []  # those that are up: who waits for one, drives all
 
 
-class Net:
+class Net(Pool):
     """A host on `device`.
 
     `address`: "192.168.1.5/24", or several of them in a tuple; `gateway`: of the default route.
@@ -84,17 +63,13 @@ class Net:
         clock=time.ticks_ms,
         **options,
     ):
-        # Before all else: large, and there for good.
-        streams = [_stream(rx, tx) for _ in range(tcp)]
-        datagrams = [_datagram(datagrams) for _ in range(udp)]
+        super().__init__(tcp, rx, tx, udp, datagrams, backlog, clock)
         self.scratch = bytearray(max(128, device.mtu))
         self.device = device
         self.hostname = hostname
         self.dns = list(dns)
         self.search = list(search)
         self.hosts = dict(hosts or ())
-        self.clock = clock
-        self.backlog = backlog
         self._resolver = None
         self.dhcp = None  # the client, where addresses come from one
         self.addresses = (address,) if isinstance(address, str) else tuple(address or ())
@@ -102,18 +77,9 @@ class Net:
         seed = names.random(16) if seed is None else seed
         mac = hardware_addr or format_mac(names.hardware_addr())
         self.iface = Interface(device, mac, (), None, seed, clock(), **options)
-        self.sockets = SocketSet(tcp + udp + 2, int.from_bytes(names.random(3), "big"))
-        self.dirty = False  # something is to be sent: the next look polls at once
         self.polled = clock()
-        self._streams = [self.sockets.add(s) for s in streams]
-        self._datagrams = [self.sockets.add(s) for s in datagrams]
-        self.ends = []  # stream.Stream: connections that programs opened and have not closed
-        self._leaving = []
-        self._retired = []  # listeners that are closed, some of whose connections go on
-        self.waiting = None  # tasks of asyncio, once loop.py has joined
         self._cable = self.iface._link
         self._timer = None
-        self._watched = {}  # tcp.Socket, Listener ... -> (callback, its socket)
         if address is None:
             from smolmp.socket import dhcpv4
 
@@ -162,7 +128,7 @@ class Net:
         delay = self.delay()
         if ms is not None and ms < delay:
             delay = ms
-        if len(_nets) > 1:
+        if len(nets) > 1:
             delay = _share(self, delay)
         if delay != 0:
             self.device.wait(delay)
@@ -200,9 +166,6 @@ class Net:
         self.poll()
         return clean
 
-    def _connections(self):
-        return [core for core in self.sockets if isinstance(core, tcp.Socket)]
-
     def join_asyncio(self):
         """See that asyncio's loop, if there is one, drives the stack: see loop.py."""
         if "asyncio.core" in sys.modules:
@@ -225,8 +188,11 @@ class Net:
         if self._timer is None:
             self._timer = _waker()
             self.device.rouse()
-        if self not in _nets:
-            _nets.append(self)
+        if self not in nets:
+            nets.append(self)
+            loop = sys.modules.get("smolmp.net.loop")
+            if loop is not None:
+                loop.came(self)
         if self.dhcp is not None and self.dhcp.state == "STOPPED":
             self.dhcp.start(self.iface)
             self.poll()
@@ -239,21 +205,27 @@ class Net:
 
     def down(self):
         """Have no address: connections break (ECONNABORTED), in silence towards their peers. A
-        lease is given back."""
-        if self.dhcp is not None:
-            self.dhcp.release()
+        lease is given back, which nobody confirms (RFC 2131 4.4.6): it takes some milliseconds."""
+        client = self.dhcp
+        if client is not None:
+            client.release()
             start = self.clock()
-            while self.dhcp.state != "STOPPED" and time.ticks_diff(self.clock(), start) < 2000:
-                self.wait(50)
+            # The server may have to be asked for its link address first.
+            while client.state != "STOPPED" and time.ticks_diff(self.clock(), start) < _GIVE_BACK:
+                self.wait(10)
+            client.stop()
         for cidr in list(self.iface.ip_addrs):
-            self.iface.remove_ip_addr(cidr.split("/")[0])
+            self.iface.remove_ip_addr(cidr)
         self.iface.routes.remove_default()
         self.poll()
         if self._timer:
             self._timer.deinit()
         self._timer = None
-        if self in _nets:
-            _nets.remove(self)
+        if self in nets:
+            nets.remove(self)
+            loop = sys.modules.get("smolmp.net.loop")
+            if loop is not None:
+                loop.went(self)
 
     def _cable_moved(self):
         """It was plugged in or pulled out. There may be another network behind it now: a lease is
@@ -317,7 +289,14 @@ class Net:
         module.use(self)
         for name in ("socket", "usocket"):
             sys.modules[name] = module
-        module.provide_ssl()
+        try:
+            import tls  # noqa: F401
+        except ImportError:
+            return self  # the program's own `import ssl` tells that there is none
+        from smolmp.net import later
+
+        for name in ("ssl", "ussl"):
+            sys.modules[name] = later.Ssl()  # type: ignore[assignment]
         return self
 
     def socket(self, *args):
@@ -332,131 +311,6 @@ class Net:
         from smolmp.net import report  # whoever does not ask need not have it
 
         return report.text(self)
-
-    # For the sockets.
-
-    def watch(self, core, callback, shell):
-        """Call callback(shell) after each poll in which `core` changed; None: no more."""
-        if callback is None:
-            self._watched.pop(core, None)
-        else:
-            self._watched[core] = (callback, shell)
-
-    def _forget(self, core):
-        """Nobody holds `core` any more."""
-        self.watch(core, None, None)
-        if self.waiting is not None:
-            self.waiting.gone(core.slot)
-
-    def take_stream(self):
-        """A tcp.Socket for a connection to be opened. OSError(ENOMEM): all are in use."""
-        if not self._streams:
-            self._make_room()
-        core = _fresh(self._streams.pop())
-        core.forget()
-        self.sockets.show(core.slot)
-        return core
-
-    def give_stream(self, core):
-        """The program is done with `core`: what was sent is delivered, then it is free."""
-        self._forget(core)
-        if core.pool is not None:
-            core.pool.release(core)
-        else:
-            self.ends = [end for end in self.ends if end.core not in (None, core)]
-            self.sockets.hide(core.slot)
-            if core.recv_queue() and core.is_open():
-                core.abort()  # the peer shall know that it was not read (RFC 2525 2.17)
-            else:
-                core.timeout = core.timeout or _ORPHAN
-                core.close()
-                if core.is_active():
-                    core.shutdown(tcp.SHUT_RD)  # what still comes is answered by an RST
-            self._leaving.append(core)
-        self.dirty = True
-
-    def take_listener(self, backlog: int):
-        """A tcp.Listener with half of the free connections. OSError(ENOMEM): there is none."""
-        self._make_room()
-        n = (len(self._streams) + 1) // 2
-        pool = [_fresh(self._streams.pop()) for _ in range(n)]
-        return self.sockets.add(tcp.Listener(min(max(backlog, self.backlog), n), pool)), pool
-
-    def give_listener(self, listener, pool):
-        """Listen no more. Its accepted connections go on; then all of the pool is free."""
-        self._forget(listener)
-        listener.close()
-        self._retired.append((listener, pool))
-        self.dirty = True
-
-    def take_datagram(self):
-        """A udp.Socket. OSError(ENOMEM): all are in use."""
-        if not self._datagrams:
-            raise OSError(ENOMEM)
-        return self._datagrams.pop()
-
-    def give_datagram(self, core):
-        """The program is done with a UDP or raw socket."""
-        self._forget(core)
-        self.poll()  # what was sent goes out
-        core.close()
-        if isinstance(core, udp.Socket):
-            core.flow[_HOPS] = 64
-            core.flow[_TOS] = 0
-            self._datagrams.append(core)
-        else:
-            self.sockets.remove(core)
-
-    def take_raw(self, protocol: int):
-        """A raw.Socket for IPv4 packets of `protocol`, 0: of all."""
-        from smolmp.socket import raw
-
-        return self.sockets.add(raw.Socket(4, protocol or None))
-
-    def count_streams(self):
-        """(connections free, or in TIME-WAIT and to be had in need; connections in all)."""
-        self._collect()
-        over = sum(1 for core in self._leaving if not core.is_open())
-        total = len(self._connections())
-        return len(self._streams) + over, total
-
-    def _make_room(self):
-        """See that a connection is free; in need TIME-WAIT is cut short, or one is taken back
-        whose end the program was told of and left it at that, as umqtt does."""
-        self._collect()
-        if not self._streams:
-            for core in self._leaving:
-                if core.w[_STATE] == _TIME_WAIT:
-                    core.release()
-                    break
-            else:
-                for end in self.ends:
-                    late = end.ended and time.ticks_diff(self.clock(), end.ended) > _ABANDONED
-                    if end.told or late and not end.core.send_queue():
-                        end.core.abort()
-                        end.close()
-                        self.poll()
-                        break
-            self._collect()
-            if not self._streams:
-                raise OSError(ENOMEM)
-
-    def _collect(self):
-        """Take home what has ended."""
-        for core in list(self._leaving):
-            if core.w[_STATE] == _CLOSED and not core.w[_FLAGS] & _FLAG_RESET:
-                self._leaving.remove(core)
-                self._streams.append(core)
-        for entry in list(self._retired):
-            listener, pool = entry
-            if not listener.accepted() and listener.free() == len(pool):
-                self._retired.remove(entry)
-                self.sockets.remove(listener)
-                for core in pool:
-                    core.pool = None
-                    if core.sockets is None:
-                        self.sockets.add(core)
-                    self._streams.append(core)
 
 
 def _waker():
@@ -478,23 +332,7 @@ def _woken(_):
 
 def _share(net, delay):
     """Who waits for `net` drives the others, too: how long it may sleep then, of `delay` ms."""
-    for other in _nets:
+    for other in nets:
         if other is not net:
             other.poll()
     return _TURN if delay > _TURN else delay
-
-
-def _stream(rx, tx):
-    return tcp.Socket(rx, tx)
-
-
-def _fresh(core):
-    """A tcp.Socket as if nobody had had it. What was not set stays of the class."""
-    for name, value in _FRESH:
-        if getattr(core, name) != value:
-            setattr(core, name, value)
-    return core
-
-
-def _datagram(size):
-    return udp.Socket(size, size)

@@ -32,18 +32,23 @@ _ESTABLISHED = const(4)
 _CLOSE_WAIT = const(7)
 _CLOSING = const(8)
 
-_SOL_SOCKET = const(1)
-_IPPROTO_IP = const(0)
 _IPPROTO_TCP = const(6)
 
-# What an option is to a tcp.Socket: (level, name) -> attribute, factor.
-_PLAIN = {
-    (_IPPROTO_IP, 2): ("hop_limit", 1),
-    (_IPPROTO_TCP, 5): ("keep_alive_interval", 1000),
-    (_IPPROTO_TCP, 6): ("keep_alive_count", 1),
-    (_IPPROTO_TCP, 18): ("timeout", 1),
-}
-_IGNORED = ((_SOL_SOCKET, 2), (_SOL_SOCKET, 6), (_SOL_SOCKET, 25), (_IPPROTO_IP, 1))
+# Options: level << 8 | name. Numbers cost a board nothing, where pairs lie in its heap.
+_SOCKET_REUSEADDR = const(0x102)
+_SOCKET_BROADCAST = const(0x106)
+_SOCKET_KEEPALIVE = const(0x109)
+_SOCKET_LINGER = const(0x10D)
+_SOCKET_BINDTODEVICE = const(0x119)
+_IP_TOS = const(0x001)
+_IP_TTL = const(0x002)
+_TCP_NODELAY = const(0x601)
+_TCP_KEEPIDLE = const(0x604)
+_TCP_KEEPINTVL = const(0x605)
+_TCP_KEEPCNT = const(0x606)
+_TCP_USER_TIMEOUT = const(0x612)
+_OPTIONS = (0x109, 0x10D, 0x002, 0x601, 0x604, 0x605, 0x606, 0x612)  # those that do something
+
 _KEEP_ALIVE_IDLE = const(7200000)  # RFC 1122 4.2.3.6
 
 
@@ -98,8 +103,8 @@ class Stream:
             self.net.give_listener(listener, pool)
             raise
         self.local = local
-        for level, name, value in self.options:
-            self._apply(listener, level, name, value)
+        for option, value in self.options:
+            self._apply(listener, option, value)
         if self.watcher:
             self.net.watch(listener, *self.watcher)
 
@@ -131,7 +136,7 @@ class Stream:
             raise OSError(_EISCONN)
         core = self.core
         if core is not None:
-            if core.w[_STATE] in (_SYN_SENT, _SYN_RECEIVED):
+            if _SYN_SENT <= core.w[_STATE] <= _SYN_RECEIVED:
                 raise OSError(EALREADY)
             if self.under_way:
                 return self.connected()
@@ -144,8 +149,8 @@ class Stream:
             net.ends.append(self)
         self.told = False
         self.ended = 0
-        for level, name, value in self.options:
-            self._apply(core, level, name, value)
+        for option, value in self.options:
+            self._apply(core, option, value)
         local = self.local
         if local is None:
             local = 0
@@ -262,34 +267,39 @@ class Stream:
 
     # Options and names.
 
-    def set(self, level, option, value):
-        core = self.core or self.listener
-        if (level, option) == (_SOL_SOCKET, 9):
+    def set(self, option, value):
+        """`option`: level << 8 | name. ENOPROTOOPT."""
+        if option == _SOCKET_KEEPALIVE:
             self.keep = bool(value)
-        elif (level, option) == (_IPPROTO_TCP, 4):
+        elif option == _TCP_KEEPIDLE:
             self.idle = value * 1000
-        elif (level, option) in _IGNORED:
-            return
-        elif (level, option) not in _PLAIN and (level, option) not in (
-            (_IPPROTO_TCP, 1),
-            (_SOL_SOCKET, 13),
-        ):
-            raise OSError(_ENOPROTOOPT)
-        if core is None:
-            self.options.append((level, option, value))
-        else:
-            self._apply(core, level, option, value)
+        self._apply(self.core or self.listener, option, value)
 
-    def _apply(self, core, level, option, value):
-        if (level, option) in ((_SOL_SOCKET, 9), (_IPPROTO_TCP, 4)):
+    def _apply(self, core, option, value):
+        if option == _SOCKET_REUSEADDR or option == _SOCKET_BROADCAST:
+            return
+        if option == _SOCKET_BINDTODEVICE or option == _IP_TOS:
+            return
+        if core is None:
+            if option not in _OPTIONS:
+                raise OSError(_ENOPROTOOPT)
+            self.options.append((option, value))  # for the core to come
+        elif option == _SOCKET_KEEPALIVE or option == _TCP_KEEPIDLE:
             core.keep_alive = self.idle if self.keep else 0
-        elif (level, option) == (_IPPROTO_TCP, 1):
+        elif option == _TCP_NODELAY:
             core.nagle = False if value else "minshall"
-        elif (level, option) == (_SOL_SOCKET, 13):
+        elif option == _SOCKET_LINGER:
             core.linger = None if value is None or value < 0 else value * 1000
+        elif option == _IP_TTL:
+            core.hop_limit = value
+        elif option == _TCP_KEEPINTVL:
+            core.keep_alive_interval = value * 1000
+        elif option == _TCP_KEEPCNT:
+            core.keep_alive_count = value
+        elif option == _TCP_USER_TIMEOUT:
+            core.timeout = value
         else:
-            name, factor = _PLAIN[level, option]
-            setattr(core, name, value * factor)
+            raise OSError(_ENOPROTOOPT)
 
     def watch(self, callback, shell):
         self.watcher = (callback, shell) if callback else None

@@ -281,7 +281,7 @@ def test_dhcp_and_dns_by_themselves(wire, target, tmp_path):
         "hello from Linux",
         "hello from Linux",
         "nothing.test: -2",
-        "down False STOPPED",
+        "down False STOPPED True",
         "up again True",
     ], program.output
 

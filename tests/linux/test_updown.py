@@ -74,6 +74,20 @@ def test_down_and_up_again(wire, target):
     ] + ["free (8, 8)"]
 
 
+def test_down_and_up_under_a_loop(wire, target):
+    program = wire.start(target, UPDOWN, "again_asyncio")
+    with wire.connect(8000) as s:
+        s.sendall(b"hello")
+        assert program.wait(20) == 0, program.output
+    assert program.output.splitlines() == [
+        "down False 1",
+        "cancelled 0",
+        "ready",
+        "b'hello'",
+    ]
+    wire.check()
+
+
 def test_two_nets(wire, target):
     wire.kernel.tap("tap1", "192.168.70.100/24")
     program = wire.start(target, UPDOWN, "two")

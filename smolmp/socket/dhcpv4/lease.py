@@ -144,15 +144,9 @@ class Lease:
         return value[0] << 8 | value[1] if value and len(value) == 2 else None
 
     def __repr__(self):
-        text = "%s from %s" % (self.address, self.server)
-        for name in ("routes", "dns", "ntp", "search"):
-            found = getattr(self, name)
-            if found:
-                if name == "routes":
-                    found = ["%s via %s" % (to, via or "link") for to, via in found]
-                text += ", %s %s" % (name, " ".join(found))
-        n = self.seconds
-        return text + (", for ever" if n is None else ", %d s" % n)
+        from smolmp.socket.dhcpv4 import report  # whoever does not ask need not have it
+
+        return report.text(self)
 
 
 def _text(value):

@@ -172,6 +172,7 @@ class Socket(Lane):
     def release(self):
         """Give the lease back and stop; the interface's address goes when that is on its way."""
         if self._state in (_BOUND, _RENEWING, _REBINDING) and self._server:
+            self._tries = 0
             self._ask(_RELEASING, _DHCPRELEASE)
         else:
             self.stop()
@@ -239,8 +240,7 @@ class Socket(Lane):
             return code
         self._pending = 0
         if state == _RELEASING:
-            # The frame may have to wait for its neighbour, which a new address lets go of.
-            self._retry = after(iface.now, 0 if iface.gone else 1000)
+            self._retry = iface.now
             self._arm()
         return _LAST if code > 0 else _IDLE
 
@@ -373,7 +373,13 @@ class Socket(Lane):
             self.stop()
             self.error = ETIMEDOUT
         elif state == _RELEASING:
-            self.stop()
+            # The frame may wait for its neighbour, which an address less lets go of: not for ever.
+            neighbors = iface.neighbors
+            if tries < 20 and (self._pending or neighbors.incomplete or neighbors.pending):
+                self._tries += 1
+                self._retry = after(iface.now, 20)
+            else:
+                self.stop()
         elif state == _INFORMING:
             self._ask(state, _DHCPINFORM)
         elif state >= _REQUESTING:

@@ -91,6 +91,39 @@ def again():
     print("free", net.count_streams())
 
 
+def again_asyncio():
+    """Down and up under a loop: what waits meanwhile can be cancelled, and is served again."""
+    net = Net(Tap("tap0"), "192.168.69.1/24")
+
+    async def serve(listener):
+        stream = await listener.accept()
+        buf = bytearray(100)
+        n = await stream.readinto(buf)
+        stream.close()
+        return bytes(buf[:n])
+
+    async def main():
+        listener = aio.listen(8000, net=net)
+        waits = asyncio.create_task(serve(listener))
+        await asyncio.sleep_ms(20)
+        net.down()
+        await asyncio.sleep_ms(200)
+        print("down", waits.done(), net.waiting.queue.waiting)
+        waits.cancel()
+        try:
+            await waits
+        except asyncio.CancelledError:
+            print("cancelled", net.waiting.queue.waiting)
+        waits = asyncio.create_task(serve(listener))
+        await asyncio.sleep_ms(0)
+        net.up()
+        print("ready")
+        print(await waits)
+
+    asyncio.run(main())
+    net.finish()
+
+
 def two():
     """Two of them: who waits for one drives the other, too."""
     first = Net(Tap("tap0"), "192.168.69.1/24", hostname="first")
@@ -104,8 +137,7 @@ def two():
     c.close()
     s.close()
 
-    async def serve(net):
-        listener = aio.listen(8001, net=net)
+    async def serve(listener):
         stream = await listener.accept()
         buf = bytearray(100)
         n = await stream.readinto(buf)
@@ -115,8 +147,9 @@ def two():
         return bytes(buf[:n])
 
     async def main():
+        listeners = [aio.listen(8001, net=net) for net in (first, second)]
         print("ready too")
-        print(await asyncio.gather(serve(first), serve(second)))
+        print(await asyncio.gather(*[serve(listener) for listener in listeners]))
 
     asyncio.run(main())
     for net in (first, second):

@@ -267,8 +267,21 @@ def test_release_waits_for_its_neighbour():
     assert request == arp(1, US, OUR_MAC, SERVER)
     out = client.net.rx(arp(2, SERVER, PEER_MAC, US, OUR_MAC, OUR_MAC))
     assert len(out) == 1 and out[0][:6] == PEER_MAC
-    client.advance(1000)
+    client.advance(20)
     assert client.socket.state == "STOPPED"
+
+
+def test_release_does_not_wait_for_ever():
+    client = started()
+    client.bind()
+    client.socket.release()
+    client.advance()
+    for _ in range(19):
+        client.advance(20)
+        assert client.socket.state == "RELEASING"
+    client.advance(20)
+    client.advance(20)
+    assert client.socket.state == "STOPPED" and client.net.iface.ip_addrs == []
 
 
 def test_reboot_asks_for_the_old_address():
