@@ -4,18 +4,19 @@ Frozen code runs from flash through a cache of 16 KiB, which MicroPython's own r
 of a segment's time a third is waiting for flash. `warm()` takes 58 KB of RAM; echoes are then 45 %
 more a second, bulk a sixth faster, a ping is answered in three quarters of the time (emulated, see
 `make bench-rp2`). Of no use, and without effect, where smolmp's code is in RAM already. After
-ports/rp2/resident.py's begin() it helps less, for all other objects are in flash.
+ports/rp2/resident.py's begin() it helps a little less, for other objects are in flash.
 
     from ports.rp2 import hot
     import smolmp.iface ...
     hot.warm()                  # after the imports
 
-Only a function whose object is in RAM is moved; of WHAT, resident.begin() has them there.
+Only a function whose object is in RAM is moved. After resident.begin() those of WHAT are, and the
+dicts of their modules and classes, whose tables are copied, too.
 
-A function is an object with the address of its code (py/objfun.h: type, context, children, code,
-as MicroPython 1.25 has it; not tried with others). Code can stand anywhere; how long it is, is not
-known, so all is copied up to where the next function begins. Functions within functions
-stay where they are.
+A function is an object with the address of its code (py/objfun.h: type, context, children, code),
+a dict one with that of its table (py/obj.h: type, bits, room, table), as MicroPython 1.25 has
+them; not tried with others. Code can stand anywhere; how long it is, is not known, so all is
+copied up to where the next function begins. Functions within functions stay where they are.
 """
 
 import sys
@@ -26,6 +27,8 @@ from micropython import const
 from uctypes import addressof, bytearray_at
 
 _CODE = const(12)  # where a function object has the address
+_ALLOC = const(8)  # where a dict has how many pairs its table has room for
+_TABLE = const(12)  # and the table's address
 _LONGEST = const(4500)  # a larger gap is not one function
 
 WHAT = {
@@ -106,12 +109,24 @@ def _functions(module):
                 yield name + "." + method, thing.__dict__[method]
 
 
+def _bring(names) -> int:
+    """Copy the table of the dict `names`, if its head is in RAM and the table in flash."""
+    at = id(names)
+    table = _word(at + _TABLE)
+    if not _in_ram(at) or not _in_flash(table):
+        return 0
+    copy = bytearray(bytearray_at(table, 8 * _word(at + _ALLOC)))
+    machine.mem32[at + _TABLE] = addressof(copy)
+    return len(copy)
+
+
 def warm(what=WHAT) -> int:
     """Copy the functions that `what` names, {module: names}, as far as they are there. Returns how
     many octets of RAM that took. MemoryError leaves the rest where it is."""
     kinds = [_word(id(probe)) for probe in (_bytecode, _native, _viper)]
     starts = set()
     chosen = []
+    taken = 0
     for module in sys.modules:
         if module.startswith(("smolmp.", "ports.")):
             names = what.get(module, ())
@@ -121,8 +136,11 @@ def warm(what=WHAT) -> int:
                     starts.add(code)
                     if name in names and _in_ram(id(function)):
                         chosen.append(function)
+                elif names and isinstance(function, type):
+                    taken += _bring(function.__dict__)
+            if names:
+                taken += _bring(sys.modules[module].__dict__)
     order = sorted(starts)
-    taken = 0
     done = {}
     for function in chosen:
         code = _code(function, kinds)

@@ -68,7 +68,7 @@ def test_a_tcp_server_takes_at_most_12_kb(tmp_path):
     found = json.loads(out.read_text())
     print(found)
     # Octets are exact: the bars are a little above what was measured last.
-    assert found["tcp_server_heap_frozen"] <= 4.25 * 1024  # 12 KB are promised
+    assert found["tcp_server_heap_frozen"] <= 4.75 * 1024  # 12 KB are promised
     assert found["net_heap_frozen"] <= 1.5 * 1024
 
 

@@ -14,11 +14,11 @@ emulated chip's, so every run gives the same figures.
                               to the SEND of the ACK that covers both, halved. So it holds all that
                               a segment costs, its share of waking up and of the ACK included.
 
-There are five rows: "frozen", smolmp in the firmware, and "stock", MicroPython's own firmware and
-smolmp's .mpy files on the flash, from which their functions run (ports/rp2/inplace.py); each of
-them with what is hot copied to RAM ("frozen-hot", "stock-hot"; ports/rp2/hot.py); and "resident",
-in the firmware with all objects (ports/rp2/resident.py). In the file, the figures of the first one
-stand in front, those of all under "rows".
+There are six rows: "frozen", smolmp in the firmware; "resident", with its objects, too
+(ports/rp2/resident.py); and "stock", MicroPython's own firmware and smolmp's .mpy files on the
+flash, from which their functions run (ports/rp2/inplace.py); each of them also with what is hot
+copied to RAM ("frozen-hot" ...; ports/rp2/hot.py). In the file, the figures of the first one stand
+in front, those of all under "rows".
 
 The table tells in whose code that time passes: the program counter is looked at each half
 microsecond. What the interpreter and the runtime do is put down to who called them last.
@@ -46,7 +46,7 @@ OURS = bytes.fromhex("020000000064")
 THEIRS = bytes.fromhex("020000000001")
 SAMPLE = 504  # ns, no multiple of a loop's length
 LONGEST = 2048  # octets of a function's code
-ROWS = ("frozen-hot", "frozen", "stock-hot", "stock", "resident")
+ROWS = ("frozen-hot", "frozen", "stock-hot", "stock", "resident-hot", "resident")
 
 # Whose code: the first that fits. What fits none is "the rest of the walk".
 KINDS = (

@@ -117,7 +117,7 @@ def main(arguments):
     os.replace(part, options.out)
     print(
         f"{len(octets)} octets of objects, {shot.used} of {16 * shot.most_places} in RAM:"
-        f" {len(shot.moved)} functions, {len(shot.places)} others"
+        f" {len(shot.moved)} for hot.py, {len(shot.places)} others"
     )
 
 

@@ -33,7 +33,9 @@ FLASH, FLASH_END = 0x10000000, 0x11000000
 LINE = 8  # octets of a line of the flash's cache
 PLACE = 16  # octets of a place, a heap block: the head of a dict or a list
 _FIXED, _ORDERED, _ONLY_QSTRS = 2, 4, 1  # of a dict
-_SUBCLASSED = 1  # of a type: mp_obj_new_type() writes it into the classes of a new class
+# Of a type. mp_obj_new_type() writes it into the classes of a new class: an RP2040 takes a store
+# at these addresses for a word that its cache is to forget, and here it would change nothing.
+_SUBCLASSED = 1
 _SLOTS = 20  # where a type's slots begin
 _LOCALS = 9  # the slot of a class's dict
 _EMPTY, _DELETED = 0, 4  # keys of a dict's table that are none
@@ -140,9 +142,9 @@ class Memory:
     def _last_pool(self, state):
         """The newest pool of qstrs: the firmware's, or one in RAM behind that."""
         for at in range(state, state + 512, 4):
-            pool = self.word(at)
-            while RAM < pool < RAM_END and not pool & 15:
-                pool = self.word(pool)
+            pool, n = self.word(at), 0
+            while RAM < pool < RAM_END and not pool & 15 and n < 64:
+                pool, n = self.word(pool), n + 1
             if pool == self.symbols["mp_qstr_frozen_const_pool"]:
                 return self.word(at)
         raise Refused("no pool of qstrs was found")
@@ -158,7 +160,7 @@ class Snapshot:
 
     def __init__(self, places):
         self.first_place, self.most_places = places
-        self.moved = []  # functions that go to RAM, before the places
+        self.moved = []  # what else goes to RAM, before the places
         self.places = {}  # object in RAM that has one -> (name, its words, Ref to the prototype)
         self.records = {}  # object in RAM -> words: numbers, Refs; or octets
         self.fixed = {}  # dict in RAM that is fixed in its copy -> (name, its words)
@@ -170,10 +172,10 @@ class Snapshot:
     def add(self, memory, modules, changing=(), moved=()):
         """A group: `modules`, {name: address}, as they are in `memory` now; `changing`: the names
         of those whose globals change. Packages' always do. moved: (module, name of a function or
-        "class.method") of what goes to RAM, where its code's address can be changed."""
+        "class.method"): these go to RAM, with the heads of the dicts they are found in, where the
+        address of code or of a table can be changed."""
         self.memory = memory
-        found = (self._find(modules, *names) for names in moved)
-        self.moved += sorted({address for address in found if address} - set(self.moved))
+        found = {address for names in moved for address in self._on_the_way(modules, *names)}
         for name, address in modules.items():
             kind, globals_, qstrs, objects = self._words(address, 4)
             if not all(word == 0 or _in_flash(word) for word in (qstrs, objects)):
@@ -187,6 +189,7 @@ class Snapshot:
             else:
                 self._fix(globals_, name)
         self._walk()
+        self.moved += sorted(found - set(self.moved) - set(self.places))
         known = set(modules.values())
         for key, value in memory.items(memory.symbols["sys.modules"]):
             if value in known:
@@ -194,20 +197,21 @@ class Snapshot:
         prototypes = self._tuple_of([prototype for _, _, prototype in self.places.values()])
         self.groups.append((prototypes, self._dict_from(self._modules)))
 
-    def _find(self, modules, module, name):
-        """The address of what is called `name` in one of `modules`; 0: there is none in RAM."""
+    def _on_the_way(self, modules, module, name):
+        """The addresses of a module's globals, of a class's dict, and of what is called `name`
+        there, "class.method": as far as they are in RAM."""
         if module not in modules:
-            return 0
+            return
         names = self._words(modules[module], 2)[1]
-        found = 0
+        yield names
         for part in name.split("."):
-            if found:
-                names = self._words(found + _SLOTS + 4 * _LOCALS, 1)[0]
             items = {self.memory.text(key): value for key, value in self.memory.items(names)}
             found = items.get(part, 0)
             if not RAM <= found < RAM_END:
-                return 0
-        return found
+                return
+            if self.memory.kind(found) == "type":
+                found = names = self._words(found + _SLOTS + 4 * _LOCALS, 1)[0]
+            yield found
 
     def _look_at_the_former(self):
         """What became of the former groups' dicts and lists."""

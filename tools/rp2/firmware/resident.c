@@ -3,7 +3,7 @@
 // collector looks as it does through its other roots; and what tells this firmware from all others.
 #include "py/gc.h"
 
-#define PLACES (112)  // each as long as a block of the heap: the head of a dict or a list
+#define PLACES (144)  // each as long as a block of the heap: a function, the head of a dict or a list
 
 void __real_gc_collect_start(void);
 
