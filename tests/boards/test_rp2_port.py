@@ -58,6 +58,22 @@ assert copy_checksum(a, 1, src, 2, 1000, 3) == fast.copy_checksum(b, 1, src, 2, 
 print("agree", tried)
 """
 
+IN_RAM = """
+import sys
+from ports.rp2 import boards, hot
+from smolmp.iface import Interface
+from smolmp.socket import tcp
+
+assert hot.warm() > 40000
+kinds = [hot._word(id(probe)) for probe in (hot._bytecode, hot._native, hot._viper)]
+for module, names in hot.WHAT.items():
+    found = dict(hot._functions(sys.modules[module]))
+    for name in names:
+        code = hot._code(found[name], kinds)
+        if not code or hot._in_flash(code):
+            print(module, name)
+"""
+
 HOST = """
 import sys, pico
 board = pico.Pico(pico.FROZEN)
@@ -86,6 +102,11 @@ def run(*arguments, text=None):
 def test_thumb_kernels_are_smolmps_own_octet_for_octet():
     """Every alignment of both sides, with faults at unaligned accesses."""
     assert run("-c", HOST, text=ON_BOARD).strip() == f"agree {3 * 4 * 4 * 50}"
+
+
+def test_all_that_is_called_hot_is_copied_to_ram():
+    """Names change, functions grow: then hot.py leaves them in flash without a word."""
+    assert run("-c", HOST, text=IN_RAM) == ""
 
 
 @pytest.mark.parametrize("row", ["frozen-hot", "stock-hot"])

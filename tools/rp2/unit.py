@@ -61,16 +61,27 @@ def helpers(root, test):
     # A test may borrow from another one of its folder.
     borrowed = re.findall(r"^(?:from|import) (test_\w+)", test.read_text(), re.MULTILINE)
     sources += [test.parent / f"{name}.py" for name in borrowed]
-    models = set()
-    for source in [*sources, test]:
-        models.update(re.findall(r"^from tests\.models\.(\w+) import", source.read_text(), re.M))
-    sources += [root / "tests" / "models" / f"{name}.py" for name in sorted(models)]
+    sources += _named([*sources, test], root)
     for source in [*sources, test]:
         name = source.relative_to(root).as_posix()
         found[name[:-3] + ".mpy"] = compiled(source, name)
     for data in sorted(test.parent.glob("*.txt")):
         found[data.relative_to(root).as_posix()] = data.read_bytes()
     return found
+
+
+def _named(sources, root):
+    """What `sources` name by its whole path: models of chips, helpers of other rooms; and what
+    stands beside these."""
+    found = set()
+    todo = list(sources)
+    while todo:
+        for name in re.findall(r"^from (tests\.[\w.]+) import", todo.pop().read_text(), re.M):
+            source = root / (name.replace(".", "/") + ".py")
+            if source not in found:
+                found.add(source)
+                todo.append(source)
+    return sorted(found)
 
 
 def say(data):

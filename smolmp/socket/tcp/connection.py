@@ -110,7 +110,8 @@ class Connection:
     _keep_alive = 0
     keep_alive_interval = 0
     keep_alive_count = 9
-    timeout_limits = (100000, 86400000)
+    # Made when imported: in a frozen constant they are large integers, and reckoning allocates.
+    timeout_limits = tuple([100000, 86400000])  # noqa: C409
     linger = None
     fin_wait_2 = 60000
     quick_acks = 16

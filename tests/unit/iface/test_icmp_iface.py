@@ -207,10 +207,10 @@ def test_errors_are_rate_limited():
     assert len(net.rx(*[icmp(8, 0, echo(1, 1))] * 8)) == 8
 
 
-# not on a board: 180 KB of frames
+# not from .mpy files: 180 KB of frames
 def test_a_low_rate_is_kept_over_long_pauses():
     packet = ipv4(UNKNOWN, b"abcdefgh")
-    net = net_ip(icmp_rate=1, icmp_burst=50, frames=60)
+    net = net_ip(icmp_rate=1, icmp_burst=50, mtu=576, frames=60)
     assert len(net.rx(*[packet] * 60)) == 50
     net.advance(15000)
     assert len(net.rx(*[packet] * 60)) == 15

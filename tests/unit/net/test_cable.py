@@ -58,7 +58,7 @@ class Host:
         assert self.rig.chip.receive(frame(data, dst=BROADCAST_MAC))
 
 
-# not on a board: a whole stack and the chip do not fit
+# not from .mpy files: a whole stack and the chip do not fit
 def test_fixed_address_is_announced_again():
     host = Host("192.168.69.7/24")
     host.run(100)
@@ -77,7 +77,7 @@ def test_fixed_address_is_announced_again():
     host.net.down()
 
 
-# not on a board: a whole stack and the chip do not fit
+# not from .mpy files: a whole stack and the chip do not fit
 def test_lease_is_confirmed():
     """RFC 2131 4.4.2: a REQUEST with the address that we have."""
     host = Host()

@@ -182,7 +182,7 @@ def test_pointers_that_contradict_each_other():
     works(rig)
 
 
-# not on a board: thousands of frames in a list
+# not from .mpy files: hundreds of frames in lists
 def test_faults_at_random():
     """Thousands of frames each way with everything of the above in between."""
     from smolmp.prng import Random

@@ -117,7 +117,7 @@ def test_ack_opens_the_connection():
     p.expect("PA", 1, 6, b"world")
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_syn_ack_offers_only_what_it_can_keep():
     p, _ = flooded()
     assert cookie(p, mss=1460, scale=7, sack=True).options == 1
@@ -127,7 +127,7 @@ def test_syn_ack_offers_only_what_it_can_keep():
     assert s.options == 1 | 2 | 4 | 16 and s.tsecr == 3
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_mss_is_kept_about():
     for offered, kept in ((None, 536), (40, 48), (600, 536), (1300, 1220), (1459, 1440)):
         p, listener = flooded()
@@ -135,13 +135,14 @@ def test_mss_is_kept_about():
         cookie(p, **options)
         p.send("A", 1, 1)
         assert listener.accept().w[29] == kept
+        p = listener = None  # a board has no room for the next one beside it
     p, listener = flooded(Peer(mtu=576))
     cookie(p, mss=1460)
     p.send("A", 1, 1)
     assert listener.accept().w[29] == 536  # our own link's
 
 
-# not on a board: two peers and their buffers at a time
+# not on a board: windows of 200,000 octets are part of it
 def test_timestamps_keep_scale_and_sack():
     for scale in (None, 0, 7, 14):
         for sack in (False, True):
@@ -162,6 +163,7 @@ def test_timestamps_keep_scale_and_sack():
             ack = p.expect("A", 1, 2, tsecr=101)
             # Our clock does not go back: the cookie's stamp was at most 63 ms early.
             assert 310 <= (ack.tsval - s.tsval) & MASK <= 310 + 64
+            p = listener = c = None
 
 
 def test_fin_and_text_with_the_ack():
@@ -303,7 +305,7 @@ def test_no_field_may_differ():
     assert listener.waiting() == 1
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_another_hosts_cookie():
     ours = Peer(seed=1)
     _, listener = flooded(ours)

@@ -69,7 +69,7 @@ def test_the_longest_persist_interval_is_computed_in_31_bits():
     assert 12 <= probes <= 14, probes
 
 
-# not on a board: its world takes too much memory
+# not on a board: a window of 4 MB is what it is about
 def test_window_updates_end_when_the_scale_is_coarser_than_two_small_segments():
     p = Peer()
     s = p.established(rx=4 << 20, mss=48, scale=0)
@@ -90,7 +90,7 @@ def test_window_updates_end_when_the_scale_is_coarser_than_two_small_segments():
     assert p.iface.poll_delay(p.now, p.sockets) != 0
 
 
-# not from .mpy files: its world takes too much memory
+# not on a board: a window of 4 MB is what it is about
 def test_window_updates_end_when_the_peer_does_not_scale():
     p = Peer()
     p.established(rx=128 << 10)

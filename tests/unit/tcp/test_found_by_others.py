@@ -67,7 +67,7 @@ def test_fin_and_text_at_a_shut_window():
     assert s.recv(9) == b"def" and s.recv(9) == b""
 
 
-# not on a board: 400 KB of buffers and frames
+# not from .mpy files: two hosts do not fit beside them
 def test_both_windows_shut():
     """#836: nobody reads; then the two ends have nothing to say but probes, and say few of them.
 
@@ -106,7 +106,7 @@ def test_both_windows_shut():
             assert got[i] == (TEXT * 8)[: sent[1 - i]], (i, len(got[i]), sent)
 
 
-# not on a board: 400 KB of buffers and frames
+# not from .mpy files: two hosts do not fit beside them
 def test_a_peer_that_answers_every_ack_makes_no_storm():
     """Two ends that take each other's ACK for a keep-alive would never be silent again."""
     link = Link()

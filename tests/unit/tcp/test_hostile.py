@@ -236,7 +236,7 @@ class Hostile:
         assert self.segments > turns * len(STATES) * steps // 2
 
 
-# not on a board: a story does not fit into its heap
+# not from .mpy files: a story does not fit beside them
 def test_plain():
     Hostile(1, 4096, 4096).run(rounds(8), 30)
 
@@ -248,7 +248,7 @@ def test_all_options():
     ).run(rounds(8), 30)
 
 
-# not on a board: a story does not fit into its heap
+# not from .mpy files: a story does not fit beside them
 def test_small_odd_buffers():
     Hostile(3, 61, 37, holes=1, sack=True, mss=48).run(rounds(8), 30)
     Hostile(4, 1, 1, holes=1).run(rounds(2), 30)
@@ -259,7 +259,7 @@ def test_large_scaled_buffers():
     Hostile(5, 200000, 70000, scale=14, sack=True, window=65535).run(rounds(3), 30)
 
 
-# not on a board: a story does not fit into its heap
+# not from .mpy files: a story does not fit beside them
 def test_damaged_segments():
     options = {"sack": True, "mss": 1460, "timestamps": True, "tsval": 1}
     Hostile(6, 4096, 4096, raw=True, **options).run(rounds(8), 30)

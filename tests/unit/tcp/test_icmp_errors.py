@@ -1,5 +1,6 @@
 """ICMP errors about TCP (RFC 1122 4.2.3.9, RFC 5461) and those that nobody sent (RFC 5927)."""
 
+from slow import BOARD
 from support import icmp, locked
 from tcp_support import OURS, PEER, ROUTER, Peer, raises, short_segments
 
@@ -252,7 +253,7 @@ def test_cut_and_broken_quotes():
     assert s.soft_error == ECONNREFUSED
 
 
-# not on a board: two hundred packets ready made
+# not from .mpy files: two hundred packets ready made
 def test_flood_allocates_nothing():
     p = Peer()
     s = p.established(mss=100)
@@ -261,7 +262,7 @@ def test_flood_allocates_nothing():
     p.drain()
     rest = [
         bytes([0, 0, mtu >> 8, mtu & 255, 0x45, 0, 5, 0xDC]) + quoted(p, seq)[4:28]
-        for seq in (0, 1, 150, 400, 401, 1 << 31)
+        for seq in (1, 400, 1 << 31) + (() if BOARD else (0, 150, 401))
         for mtu in (0, 1, 67, 600, 1400, 1500, 65535)
     ]
     kinds = ((3, 4), (3, 1), (11, 0), (12, 0))

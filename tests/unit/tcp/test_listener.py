@@ -62,7 +62,7 @@ def test_text_without_the_bare_ack():
     assert listener.accept().recv() == b"one!second"
 
 
-# not on a board: its buffers take too much memory
+# not on a board: buffers of 300,000 octets are part of it
 def test_syn_ack_is_the_one_of_a_socket():
     """Options, window and numbers are those that a socket of its own would have sent."""
     for options in (
@@ -90,7 +90,7 @@ def test_syn_ack_is_the_one_of_a_socket():
         assert seen[0] == seen[1] and seen[2] == seen[3], seen
 
 
-# not on a board: its buffers take too much memory
+# not on a board: a window of 300,000 octets is part of it
 def test_negotiated_options_reach_the_connection():
     p, listener = listening(rx=300000, timestamps=True)
     p.send("S", 0, mss=1000, scale=3, sack=True, tsval=7)

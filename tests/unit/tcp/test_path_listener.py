@@ -11,7 +11,7 @@ def on(s):
     return s.w[88] & 256 != 0
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_ecn_is_agreed_on():
     for mode, flags, tos, answer in (
         ("accept", "SEC", 0, "SAE"),
@@ -34,6 +34,7 @@ def test_ecn_is_agreed_on():
         s.send(b"abc")
         p.poll()
         p.expect("PA", 1, 1, b"abc", tos=ECT_0 if on(s) else 0)
+        p = listener = s = None
 
 
 def test_client_gives_ecn_up():
@@ -60,7 +61,7 @@ def test_text_that_ends_the_handshake_is_marked():
     assert on(listener.accept())
 
 
-# not on a board: two listeners, four sockets with buffers of 4 KB
+# not from .mpy files: two listeners, four sockets with buffers of 4 KB
 def test_cookies_keep_it_in_the_timestamp():
     for flags, answer, agreed in (("SEC", "SAE", True), ("S", "SA", False)):
         p, listener = listening(half_open=0, timestamps=True)

@@ -26,7 +26,7 @@ def opened(tx=16384, window=60000, mss=1460, **options):
     return p, s
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_segments_shrink_and_go_again_at_once():
     for sack in (True, False):
         p, s = opened(sack=sack)
@@ -51,6 +51,7 @@ def test_segments_shrink_and_go_again_at_once():
         p.nothing()
         assert lengths(flow(p, s, 2480)) == [1240, 1240]
         assert p.iface.stats()["path_mtu_lowered"] == 1
+        p = s = out = again = None
 
 
 def test_several_narrow_links():
@@ -151,7 +152,7 @@ def test_the_length_quoted_counts_only_when_it_can_be_true():
         assert p.iface.path_mtu(PEER) == plateau, total
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_floor():
     """A forged error shall not make segments tiny."""
     for mtu in (1, 28, 67, 68, 100, 551):
@@ -166,7 +167,7 @@ def test_floor():
     assert s.mss == 28 and len(p.drain()) > 1
 
 
-# not on a board: two peers and their buffers at a time
+# not from .mpy files: two peers and their buffers at a time
 def test_nonsense_changes_nothing():
     for mtu in (1500, 1501, 9000, 65535):
         p, s = opened()

@@ -96,7 +96,7 @@ def test_a_round_trip():
     assert both(sides, lambda side: None)[0] == []
 
 
-# not on a board: two hosts with their buffers, for a loop that boards have no use for
+# not on a board: a loop that boards have no use for
 def test_a_script_of_everything():
     script_of_everything(False)
 
@@ -170,7 +170,7 @@ def test_a_device_that_is_busy():
     assert len(seen[2]) == 1, seen
 
 
-# not on a board: two hosts with their buffers, for a loop that boards have no use for
+# not on a board: a loop that boards have no use for
 def test_more_sockets_than_before():
     """The set's words move when it grows: what was bound goes on."""
     sides = pair()

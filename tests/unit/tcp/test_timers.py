@@ -428,7 +428,7 @@ def test_every_second_full_segment_is_acknowledged():
     p.nothing()
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: its buffers take too much memory
 def test_full_segments_are_acknowledged_at_once_in_the_beginning():
     """The sender's slow start lives on ACKs: the first 16, and again after a pause, as Linux."""
     p = Peer()

@@ -1,6 +1,7 @@
 """A whole stream through two Interfaces: TCP against itself, over clean and broken links."""
 
 import micropython
+from slow import BOARD, rounds
 
 from smolmp.iface.interface import Interface
 from smolmp.phy.device import IP
@@ -9,10 +10,13 @@ from smolmp.phy.queue import PacketQueue
 from smolmp.socket import tcp
 from smolmp.socket.set import SocketSet
 
+BUFFER = 2048 if BOARD else 8192
+QUEUE = 4096 if BOARD else None  # octets each way
+
 
 class Host:
     def __init__(self, address, seed, faults=None):
-        self.device = PacketQueue(medium=IP, mtu=1500, frames=64)
+        self.device = PacketQueue(medium=IP, mtu=1500, frames=64, size=QUEUE)
         device = self.device
         if faults:
             device = FaultInjector(device, seed=seed)
@@ -24,7 +28,7 @@ class Host:
 class Link:
     """Two hosts and a wire; time passes only when nothing moves."""
 
-    def __init__(self, faults=None, rx=8192, tx=8192, **options):
+    def __init__(self, faults=None, rx=BUFFER, tx=BUFFER, **options):
         self.a = Host("10.0.0.1", 5, faults)
         self.b = Host("10.0.0.2", 6, faults)
         self.now = (1 << 30) - 5000
@@ -90,51 +94,51 @@ def transfer(link, size, both=True):
     return link.now - start
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_clean():
     link = Link()
-    ms = transfer(link, 300000)
+    ms = transfer(link, rounds(300000))
     assert ms < 1000 + 10000, ms
     assert link.client.retransmissions() == 0
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_one_way():
-    transfer(Link(), 300000, both=False)
+    transfer(Link(), rounds(300000), both=False)
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_tiny_buffers():
     transfer(Link(rx=3, tx=5), 300)
     transfer(Link(rx=64, tx=64), 5000)
-    transfer(Link(rx=1000, tx=100), 20000)
+    transfer(Link(rx=1000, tx=100), rounds(20000))
 
 
-# not on a board: its buffers take too much memory
+# not on a board: windows of 200,000 octets are what it is about
 def test_window_scaling():
     transfer(Link(rx=200000, tx=200000), 600000)
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_timestamps():
-    transfer(Link(timestamps=True), 200000)
+    transfer(Link(timestamps=True), rounds(200000))
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_drop():
-    transfer(Link({"drop": 5}), 200000)
+    transfer(Link({"drop": 5}), rounds(200000))
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_reorder_duplicate_corrupt():
-    transfer(Link({"reorder": 5, "duplicate": 3, "corrupt": 2}), 200000)
+    transfer(Link({"reorder": 5, "duplicate": 3, "corrupt": 2}), rounds(200000))
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_everything_broken():
     faults = {"drop": 3, "reorder": 3, "duplicate": 3, "corrupt": 3}
-    transfer(Link(faults, timestamps=True), 150000)
-    transfer(Link(faults, rx=700, tx=700), 20000)
+    transfer(Link(faults, timestamps=True), rounds(150000))
+    transfer(Link(faults, rx=700, tx=700), rounds(20000))
 
 
 OUT = bytearray(bytes(range(200)) * 10)
@@ -167,7 +171,7 @@ def carry(source, destination, buf):
         destination.inject(buf, 0, n)
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: two hosts do not fit beside them
 def test_moving_data_allocates_nothing():
     """Law 3: established connections are served with the heap locked, both directions."""
     for options in ({}, {"timestamps": True}):

@@ -152,11 +152,11 @@ def test_reading_much_is_told_at_once():
     p.nothing()
 
 
-# not on a board: its buffers take too much memory
+# not from .mpy files: its buffers take too much memory
 def test_big_buffer_without_scaling():
     """More room than the field can tell is no reason to tell it again and again."""
     p = Peer()
-    s = p.established(rx=200000, mss=1000)
+    s = p.established(rx=86000, mss=1000)
     seq = 1
     for _ in range(10):
         p.send("A", seq, 1, bytes(1000))
@@ -171,7 +171,7 @@ def test_big_buffer_without_scaling():
     p.nothing()
 
 
-# not on a board: its buffers take too much memory
+# not on a board: a window of 512 KB is what it is about
 def test_scaled_window():
     p = Peer()
     s = p.listen(80, rx=1 << 19)
