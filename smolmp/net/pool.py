@@ -103,7 +103,7 @@ class Pool:
     def take_datagram(self):
         """A udp.Socket. OSError(ENOMEM): all are in use."""
         if not self._datagrams:
-            raise OSError(ENOMEM)
+            raise OSError(ENOMEM, "all in use: Net(udp=)")
         return self._datagrams.pop()
 
     def give_datagram(self, core):
@@ -150,7 +150,7 @@ class Pool:
                         break
             self._collect()
             if not self._streams:
-                raise OSError(ENOMEM)
+                raise OSError(ENOMEM, "all in use: Net(tcp=)")
 
     def _collect(self):
         """Take home what has ended."""

@@ -3,6 +3,7 @@
 import difflib
 import json
 import random
+import re
 import socket
 import struct
 import subprocess
@@ -301,3 +302,39 @@ def test_raw_sockets_callbacks_and_options(wire, target, peers):
         "called b'hello'",
     ], program.output
     wire.check()
+
+
+SHOWN = r"""ready
+<Net busy, up>
+Interface 02:\S+ mtu 1500 up
+  addresses  192.168.69.1/24
+  routes     default via 192.168.69.100
+  neighbors  192.168.69.100 \S+
+  paths      -
+  counters   .*rx_frames \d+.* tcp_accepted 1 .*
+  dns        192.168.69.100 lan.test
+  <tcp ESTABLISHED \('192.168.69.1', 80\) -> \('192.168.69.100', \d+\)> in 4 out 0 .*, rtt \d+ ms
+  <udp \('', 7\) -> None> in 9 out 0 octets, lost 0 in 0 out
+  <tcp LISTEN \('', 80\): half-open 0/16, waiting 0/2, accepted 1, free 3/4>
+  <raw 1> in \d+ out 0 octets, lost 0 in 0 out
+  dns nobody.tells 1 (-3|\\.\\.\\.)
+  connections: 4 of 8 free; UDP sockets: 3 free
+12 5 .*all in use: Net\(tcp=\).*
+12 3 .*all in use: Net\(udp=\).*
+"""
+
+
+@pytest.mark.targets("unix64")
+def test_what_print_shows_of_a_busy_host(wire, target, peers):
+    """Everything at one glance; and errors say what to do."""
+    peers()
+    program = wire.start(target, NET + "shown.py", wire.kernel_ip)
+    with wire.connect(80) as s, wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+        u.sendto(b"datagrams", (wire.ip, 7))
+        s.sendall(b"12345")
+        assert program.wait(20) == 0, program.output
+    shown = program.output.splitlines()
+    wanted = SHOWN.splitlines()
+    assert len(shown) == len(wanted), program.output
+    for line, pattern in zip(shown, wanted):
+        assert re.fullmatch(pattern, line), (pattern, program.output)

@@ -56,7 +56,8 @@ LATER = (
 BEGIN = """
 import gc
 def paint(n):
-    return [n, n, n, n][0] + paint(n - 1) if n else 0
+    a = b = c = d = n
+    return a + b + c + d + paint(n - 1) if n else 0
 def measured():
     gc.collect(); gc.collect()
     return gc.mem_alloc()
