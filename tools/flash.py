@@ -15,7 +15,7 @@
     --main FILE       another program than ports/*/main.py; --main none: leave main.py alone
     --force           replace a main.py that somebody else wrote
     --dry-run         say what would be done, change nothing
-    --watch SECONDS   how long to listen to the program in the end    (8)
+    --watch SECONDS   how long to listen to the program in the end    (30, less when it is quiet)
 
 On the board then: /lib/smolmp and /lib/ports compiled for its processor, /host.py with the
 addresses and the wiring, /main.py. Files that are there already are not written again.
@@ -35,6 +35,7 @@ import pack
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_BOARD = {"rp2": "w5500_evb_pico", None: "none"}
+QUIET = 4  # seconds
 NEEDED_HEAP = 100_000  # octets: smaller boards run out of it while they import
 BUGGY = ((1, 26, 0), (1, 28, 0))  # from, to: their compiler for viper on Thumb (issue 18800)
 
@@ -312,19 +313,25 @@ def check(it, plan):
 
 
 def watch(it, seconds):
-    """Let main.py begin, as after power-on, and print what it says."""
+    """Let main.py begin, as after power-on, and print what it says until it has said something
+    and then nothing more for a while."""
     transport = it.transport
     transport.exit_raw_repl()
     transport.serial.write(b"\x04")  # a soft reset, after which main.py runs
     end = time.monotonic() + seconds
     said = b""
     lines = []
-    while time.monotonic() < end:
+    begun = False
+    quiet = end
+    while time.monotonic() < min(end, quiet):
         said += transport.serial.read(1)
         *more, said = said.split(b"\n")
         for line in more:
             lines.append(line.decode(errors="replace").rstrip())
             say("  |", lines[-1])
+            if begun:
+                quiet = time.monotonic() + QUIET
+            begun = begun or "soft reboot" in lines[-1]
     if any(line.startswith("MemoryError") for line in lines):
         raise TOO_LARGE
     if any(line.startswith("Traceback") for line in lines):
@@ -345,7 +352,7 @@ def parse(arguments):
     parser.add_argument("--main")
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--watch", type=float, default=8)
+    parser.add_argument("--watch", type=float, default=30)
     options = parser.parse_args(arguments)
     if options.board == "help":
         for port in pack.PORTS:
