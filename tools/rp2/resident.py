@@ -34,9 +34,14 @@ STAY = ("ports", "ports.rp2", "ports.rp2.resident")
 PREPARE = "from ports.rp2 import kernels; kernels.install()"
 # Parts that are imported when they are asked for, and whose import changes nothing else.
 LATER = tuple(name[:-3].replace("/", ".") for name in size.LATER)
+NET_LATER = (
+    *(f"smolmp.net.{name}" for name in ("datagram", "program", "report")),
+    "smolmp.socket.dhcpv4.report",
+    "smolmp.socket.dns.stream",
+)
 GROUPS = (  # what is imported for each; ports/rp2/resident.py counts them
     (*size.SERVER, *LATER),
-    ("smolmp.socket.udp", *size.NET),
+    ("smolmp.socket.udp", *size.NET, *NET_LATER),
 )
 
 
