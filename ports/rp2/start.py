@@ -15,7 +15,9 @@ try:
 
     inplace.begin()  # what is imported runs from the flash: it would fill the heap
 except ImportError:
-    pass  # smolmp is in the firmware, whose functions run there anyway
+    from ports.rp2 import resident  # smolmp is in the firmware
+
+    resident.begin(True)  # and most of what it takes of the heap otherwise, too
 
 import smolmp.net  # noqa: E402, F401, I001
 from ports.rp2 import boards  # noqa: E402

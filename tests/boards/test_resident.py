@@ -69,7 +69,7 @@ def test_a_tcp_server_takes_at_most_12_kb(tmp_path):
     print(found)
     # Octets are exact: the bars are a little above what was measured last.
     assert found["tcp_server_heap_frozen"] <= 4.75 * 1024  # 12 KB are promised
-    assert found["net_heap_frozen"] <= 1.5 * 1024
+    assert found["net_heap_frozen"] <= 1.75 * 1024
 
 
 def test_the_image_holds_no_address_in_ram_but_of_its_places():
@@ -182,7 +182,10 @@ import smolmp.net.stack, smolmp.socket.udp, smolmp.socket.dns, smolmp.socket.dhc
 from smolmp.socket.protocols import HANDLERS
 print([id(m) >> 28 for m in (smolmp.net.stack, smolmp.socket.udp, smolmp.socket.dns)])
 print(sorted(HANDLERS))
+from smolmp.net import module, socket
+module.use("that")  # stores into its globals, and into a class
+print(id(module) >> 28, module._net, socket.socket.default)
 import smolmp.net.aio
 print(id(smolmp.net.aio) >> 28)
 """
-    assert run(program).splitlines() == ["True", "[1, 1, 1]", "[1, 6, 17]", "2"]
+    assert run(program).splitlines() == ["True", "[1, 1, 1]", "[1, 6, 17]", "1 that that", "2"]

@@ -34,9 +34,14 @@ STAY = ("ports", "ports.rp2", "ports.rp2.resident")
 PREPARE = "from ports.rp2 import kernels; kernels.install()"
 # Parts that are imported when they are asked for, and whose import changes nothing else.
 LATER = tuple(name[:-3].replace("/", ".") for name in size.LATER)
+NET_LATER = (
+    *(f"smolmp.net.{name}" for name in ("datagram", "program", "report")),
+    "smolmp.socket.dhcpv4.report",
+    "smolmp.socket.dns.stream",
+)
 GROUPS = (  # what is imported for each; ports/rp2/resident.py counts them
     (*size.SERVER, *LATER),
-    ("smolmp.socket.udp", *size.NET),
+    ("smolmp.socket.udp", *size.NET, *NET_LATER),
 )
 
 
@@ -58,11 +63,21 @@ def hot():
     return [(module, function) for module, functions in named.items() for function in functions]
 
 
-def rebinds(name):
-    """Does a function of the module rebind its globals?"""
+def text(name):
     path = ROOT / name.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return re.search(r"^\s+global ", path.read_text(), re.MULTILINE) is not None
+    return path.read_text()
+
+
+def rebinds(name):
+    """Does a function of the module rebind its globals?"""
+    return re.search(r"^ +global ", text(name), re.MULTILINE) is not None
+
+
+def stores(name):
+    """What functions of the module store attributes into: (module, name there), ..."""
+    found = re.findall(r"^ +(\w+)\.\w+ = ", text(name), re.MULTILINE)
+    return [(name, thing) for thing in sorted(set(found))]
 
 
 def is_ours(name):
@@ -90,7 +105,8 @@ def taken(firmware, names, changing):
         new = {n: at for n, at in modules.items() if is_ours(n) and n not in known}
         known.update(new)
         rebound = [name for name in new if name in changing or rebinds(name)]
-        shot.add(memory, new, rebound, hot())
+        stored = [pair for name in new for pair in stores(name)]
+        shot.add(memory, new, rebound, stored, hot())
     return shot
 
 

@@ -165,13 +165,15 @@ class Snapshot:
         self.records = {}  # object in RAM -> words: numbers, Refs; or octets
         self.fixed = {}  # dict in RAM that is fixed in its copy -> (name, its words)
         self.groups = []  # (prototypes of what goes to the places, {name: module}), as Refs
+        self._stored = set()  # classes that are stored into
         self._modules = []  # words: name, module, ...
         self._waiting = []
         self._new = -4  # made up "addresses" of what is not in RAM
 
-    def add(self, memory, modules, changing=(), moved=()):
+    def add(self, memory, modules, changing=(), stored=(), moved=()):
         """A group: `modules`, {name: address}, as they are in `memory` now; `changing`: the names
-        of those whose globals change. Packages' always do. moved: (module, name of a function or
+        of those whose globals change. Packages' always do. stored: (module, name there) of what
+        is stored into, if it is a class. moved: (module, name of a function or
         "class.method"): these go to RAM, with the heads of the dicts they are found in, where the
         address of code or of a table can be changed."""
         self.memory = memory
@@ -182,6 +184,7 @@ class Snapshot:
                 raise Refused(f"{name}: not frozen")
             self.records[address] = [kind, Ref(globals_, name), qstrs, objects]
         self._look_at_the_former()
+        self._look_for_classes(modules, stored)
         for name, address in modules.items():
             globals_ = self._words(address, 2)[1]
             if name in changing or self._is_package(globals_):
@@ -221,6 +224,16 @@ class Snapshot:
         for at, (what, words, _) in self.places.items():
             if self._raw(at) != words:
                 self._place(at, what)
+
+    def _look_for_classes(self, modules, stored):
+        for module, name in stored:
+            for key, value in self.memory.items(self._words(modules[module], 2)[1]):
+                if self.memory.text(key) != name or value & 3 or not RAM <= value < RAM_END:
+                    continue
+                if self.memory.kind(value) == "type":
+                    if value in self.records and value not in self._stored:
+                        raise Refused(f"{module}.{name}: of a former group, and stored into")
+                    self._stored.add(value)
 
     def _raw(self, address):
         """All words of a dict or a list."""
@@ -323,7 +336,8 @@ class Snapshot:
     def _type(self, address, what):
         kind, names, *indices = self._words(address, 5)
         slots = self._all(address + _SLOTS, self.memory.size(address) // 4 - 5, what)
-        self._fix(slots[_LOCALS].address, what)
+        keep = self._place if address in self._stored else self._fix
+        keep(slots[_LOCALS].address, what)
         return [kind, names | _SUBCLASSED, *indices, *slots]
 
     def _tuple(self, address, what):
