@@ -10,12 +10,15 @@ tools/flash.py writes /host.py: BOARD, a function of boards.py, and WIRING, its 
 ADDRESSES, ("192.168.1.50/24",), None: by DHCP; GATEWAY, an address or None.
 """
 
+# What is imported would fill the heap.
 try:
     from ports.rp2 import inplace
 
-    inplace.begin()  # what is imported runs from the flash: it would fill the heap
+    inplace.begin()  # its functions run from the flash
 except ImportError:
-    pass  # smolmp is in the firmware, whose functions run there anyway
+    from ports.rp2 import resident  # smolmp is in the firmware, and may be in flash as a whole
+
+    resident.begin()
 
 import smolmp.net  # noqa: E402, F401, I001
 from ports.rp2 import boards  # noqa: E402
