@@ -10,10 +10,11 @@ tools/flash.py writes /host.py: BOARD, a function of boards.py, and WIRING, its 
 ADDRESSES, ("192.168.1.50/24",), None: by DHCP; GATEWAY, an address or None.
 """
 
+# What is imported would fill the heap.
 try:
     from ports.rp2 import inplace
 
-    inplace.begin()  # what is imported runs from the flash: it would fill the heap
+    inplace.begin()  # its functions run from the flash
 except ImportError:
     from ports.rp2 import resident  # smolmp is in the firmware
 

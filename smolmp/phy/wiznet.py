@@ -173,9 +173,17 @@ class Wiznet(Device):
         self._group(mac, -1)
 
     def _group(self, mac, n):
-        family = 1 if mac[0] == 0x33 else 0
         before = self._mode()
-        self._groups[family] += n
+        self._groups[1 if mac[0] == 0x33 else 0] += n
+        self._filter(before)
+
+    def set_promiscuous(self, on: bool):
+        """True: every frame on the wire is received. What waited in the chip is lost then."""
+        before = self._mode()
+        self.promiscuous = bool(on)
+        self._filter(before)
+
+    def _filter(self, before):
         if self._mode() != before:
             self.halt()
             self.open()

@@ -20,6 +20,7 @@ import smolmp.socket.tcp.passive  # noqa: F401 - the package's __getattr__ finds
 from smolmp.socket import endpoint
 from smolmp.socket.set import handle_of
 from smolmp.socket.tcp import passive, states
+from smolmp.socket.tcp.closing import stop_reading
 from smolmp.socket.tcp.halfopen import HalfOpen
 from smolmp.socket.tcp.socket import Socket
 
@@ -228,6 +229,8 @@ class Listener:
                 socket.abort()
         else:
             socket.close()
+            if socket.is_active():
+                stop_reading(socket)  # what still comes is answered by an RST (RFC 1122 4.2.2.13)
         if socket.is_open():
             self._marks[i] = -1
             self.half.deadlines.set(self.half.capacity + i, self.now)

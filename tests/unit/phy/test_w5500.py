@@ -152,6 +152,11 @@ def test_filters():
     for to in (OTHER, b"\x01\x80\xc2\0\0\x0e", b"\x33\x33\0\0\0\x01"):
         assert everything.chip.receive(frame(60, to))
     assert len(everything.take_all()) == 3
+    everything.device.set_promiscuous(False)
+    assert not everything.chip.receive(frame(60, OTHER)) and everything.chip.receive(frame(60))
+    assert everything.take_all() == [frame(60)]
+    everything.device.set_promiscuous(True)
+    assert everything.chip.receive(frame(60, OTHER)) and everything.take() == frame(60, OTHER)
 
 
 def test_a_full_chip_drops():

@@ -186,6 +186,22 @@ def test_release_with_something_unread_resets():
     assert s.recv_queue() == 0 and s.remote[1] == 1001
 
 
+def test_release_of_a_peer_that_goes_on():
+    """RFC 1122 4.2.2.13: text for nobody is answered by an RST, behind what was sent."""
+    p, listener = listening()
+    shake(p)
+    s = listener.accept()
+    s.send(b"last words")
+    listener.release(s)
+    p.poll()
+    p.expect("FPA", 1, 1, b"last words")
+    p.send("A", 1, 12)
+    p.nothing()
+    p.send("PA", 1, 12, b"and another thing")
+    p.expect("RA", 12, 1)
+    assert s.state == "CLOSED"
+
+
 def test_release_does_not_wait_for_ever():
     p, listener = listening(1)
     shake(p)
