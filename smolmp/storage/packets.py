@@ -166,6 +166,9 @@ def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
     return room
 
 
+spare = array("i", bytes(4 * 14))  # where metadata goes that nobody wants
+
+
 class PacketRing:
     """Datagrams over `buffer` (bytearray, the payload) in `slots` slots.
 
@@ -181,9 +184,8 @@ class PacketRing:
         self.words[_RING_CAPACITY] = len(buffer)
         self.words[_PACKET_SLOTS] = slots
         self.words[_PACKET_META] = meta_words
-        # where metadata comes from when there is none, and goes when nobody wants it
-        self._zeros = array("i", bytes(4 * meta_words + 4))
-        self._scratch = array("i", bytes(4 * meta_words + 4))
+        if meta_words > _len(spare):
+            spare.extend(array("i", bytes(4 * (meta_words - _len(spare)))))
 
     def clear(self):
         """Forget all datagrams."""
@@ -238,14 +240,16 @@ class PacketRing:
         if soff < 0 or n < 0 or soff + n > _len(src):
             raise ValueError("src")
         if meta is None or words[_PACKET_META] == 0:
-            meta = self._zeros
+            meta = spare
+            for i in range(words[_PACKET_META]):
+                meta[i] = 0
         elif _len(meta) < words[_PACKET_META]:
             raise ValueError("meta")
         return packet_put(words, meta, self.buffer, src, soff, n) >= 0
 
     def peek_length(self) -> int:
         """Length of the oldest datagram, -1 when there is none."""
-        return packet_first(self.words, self._scratch)
+        return packet_first(self.words, spare)
 
     def peek_into(self, dst, doff: int, room: int, meta=None) -> int:
         """Copy the oldest datagram to dst[doff:doff + room], its metadata to meta.
@@ -257,7 +261,7 @@ class PacketRing:
         if doff < 0 or room < 0 or doff + room > _len(dst):
             raise ValueError("dst")
         if meta is None or words[_PACKET_META] == 0:
-            meta = self._scratch
+            meta = spare
         elif _len(meta) < words[_PACKET_META]:
             raise ValueError("meta")
         n = packet_first(words, meta)

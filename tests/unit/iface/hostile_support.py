@@ -227,7 +227,7 @@ class World:
             if s.protocol == 6:
                 tables.append(s.w)
             else:
-                tables += [s.flow, s._in, s._out, s._rx.words, s._tx.words]
+                tables += [s.flow, s._out, s._rx.words, s._tx.words]
         for table in tables:
             self.words.append((table, len(table)))
             table.extend(array("i", [CANARY] * 4))

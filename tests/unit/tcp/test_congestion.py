@@ -44,8 +44,8 @@ def test_congestion_window_limits_data_in_flight():
 
 
 def test_initial_window():
+    _, s = limited()
     for mss, window in ((536, 5360), (1460, 14600), (2200, 14600), (8960, 17920)):
-        p, s = limited()
         s.w[29] = mss
         assert congestion.initial_window(s.w) == window
 
