@@ -55,7 +55,15 @@ def bind(iface, sockets):
             if n <= 0:
                 return whole(now, sockets, budget)
             begin(iface, now, sockets)
-            ingress(iface, sockets, budget, n)
+            lane = sockets.lane
+            left = budget
+            if lane is not None:
+                n = lane.drain(iface, budget, n)
+                left -= lane.taken
+            if n or lane is None:
+                ingress(iface, sockets, left, n)
+            else:
+                more[0] = left <= 0
             egress(iface, sockets, budget, _BURST)
             return sockets.take_changed()
         n = lane.drain(iface, budget, n)

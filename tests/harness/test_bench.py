@@ -51,6 +51,19 @@ def test_ratios_stand_beside_the_figures(compare):
     assert "times lwip-mpy-sizes" in text
 
 
+def test_the_ceiling_stands_beside_busy_poll(compare):
+    table = {
+        "smolmp-busy-poll": {"udp_echo": 60, "udp_echo_spin": 80},
+        "c-reflector-spin": {"udp_echo": 80, "udp_echo_spin": 100},
+        "lwip-mpy-sizes": {"udp_echo": 50},
+    }
+    line = (
+        "to a client that sleeps: smolmp-busy-poll 1.20, no stack at all 1.60 times lwip-mpy-sizes"
+    )
+    assert compare.ceilings(table) == "UDP, %s: 0.75\n" % line
+    assert compare.ceilings({"smolmp": {"udp_echo": 60}}) == ""
+
+
 def test_bare_tap_is_a_rate_of_full_frames(compare):
     lines = [
         {"what": "unix64 ffi read, queue kept full", "len": 1514, "frames_s": 1e6},

@@ -69,9 +69,10 @@ def smolmp():
         command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
         line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} %s" % (shlex.join(command), how)
         rows.append({"name": name, "cmd": line})
+    modes = ["echo", "udpecho", "echo-spin", "udpecho-spin"]
+    rows[3]["modes"] = modes  # what a talk costs asleep
     command = [netlab.interpreter("unix64"), "-X", "heapsize=16m", NET_PEER]
     line = shlex.join(command) + " {tap} {ip}/{plen} {mode} {port}"
-    modes = ["echo", "udpecho", "echo-spin", "udpecho-spin"]
     rows.append({"name": "smolmp-sockets", "cmd": line, "modes": modes})
     rows.append({"name": "smolmp-asyncio", "cmd": line + " asyncio", "modes": modes[::2]})
     return rows
@@ -124,6 +125,20 @@ def text(table):
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths)) for row in rows]
     return "\n".join(lines) + "\n(in brackets: times %s in this run)\n" % BASE
+
+
+def ceilings(table):
+    """How near the stack that never sleeps comes to a program without a stack that never does."""
+    ours, none, base = [table.get(x, {}) for x in ("smolmp-busy-poll", "c-reflector-spin", BASE)]
+    lines = []
+    for name, client in (("udp_echo", "that sleeps"), ("udp_echo_spin", "that spins")):
+        if ours.get(name) and none.get(name) and base.get(name):
+            ratios = [x / base[name] for x in (ours[name], none[name])] + [ours[name] / none[name]]
+            line = (
+                "UDP, to a client %s: smolmp-busy-poll %.2f, no stack at all %.2f times %s: %.2f\n"
+            )
+            lines.append(line % (client, ratios[0], ratios[1], BASE, ratios[2]))
+    return "".join(lines)
 
 
 def plot(table):
@@ -206,7 +221,7 @@ def main():
         written.append(PLOT)
         with open(PLOT, "w") as f:
             f.write(plot(table))
-    print("\n" + text(table))
+    print("\n" + text(table) + ceilings(table))
     print("written: " + ", ".join(os.path.relpath(path, netlab.ROOT) for path in written))
     sys.exit(0 if good else 1)
 
