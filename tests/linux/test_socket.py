@@ -299,6 +299,9 @@ def test_raw_sockets_callbacks_and_options(wire, target, peers):
         "tcp 0 None",
         "all in use 12",
         "udp 64 0",
+        "sendall None True",
+        "b'text, too'",
+        "no more 11",
         "called b'hello'",
     ], program.output
     wire.check()

@@ -93,6 +93,24 @@ def left_behind():
         s.close()
 
 
+def sendall():
+    """The unix port's own sockets have none: blocking, all of it; else an error when no more fits,
+    as upstream's."""
+    s = socket.socket()
+    s.connect((PEER, ECHO))
+    data = bytes(range(250)) * 12
+    print("sendall", s.sendall(data), s.read(len(data)) == data)
+    s.sendall(b"text, too")
+    print(s.read(9))
+    s.setblocking(False)
+    try:
+        while True:
+            s.sendall(data)
+    except OSError as e:
+        print("no more", e.errno)
+    s.close()
+
+
 def callbacks():
     heard = []
 
@@ -125,6 +143,8 @@ ping()
 left_behind()
 net.finish()
 options_end_with_the_socket()
+net.finish()
+sendall()
 net.finish()
 callbacks()
 net.finish()
