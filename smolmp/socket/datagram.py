@@ -214,7 +214,7 @@ class DatagramSocket:
         words = ring.words
         if not words[_PACKET_COUNT]:
             return self._nothing() if self.error else None
-        to = spare if meta is None else meta.flow
+        to = spare[0] if meta is None else meta.flow
         n = packet_take(words, to, ring.buffer, buf, _len(buf))
         if n < 0:
             raise OSError(_EMSGSIZE)

@@ -166,7 +166,9 @@ def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
     return room
 
 
-spare = array("i", bytes(4 * 14))  # where metadata goes that nobody wants
+# spare[0]: where metadata goes that nobody wants, as many words as any ring has. In a list, so that
+# this module may be in flash (ports/rp2/resident.py).
+spare = [b""]
 
 
 class PacketRing:
@@ -184,8 +186,8 @@ class PacketRing:
         self.words[_RING_CAPACITY] = len(buffer)
         self.words[_PACKET_SLOTS] = slots
         self.words[_PACKET_META] = meta_words
-        if meta_words > _len(spare):
-            spare.extend(array("i", bytes(4 * (meta_words - _len(spare)))))
+        if meta_words > _len(spare[0]):
+            spare[0] = array("i", bytes(4 * meta_words))
 
     def clear(self):
         """Forget all datagrams."""
@@ -240,7 +242,7 @@ class PacketRing:
         if soff < 0 or n < 0 or soff + n > _len(src):
             raise ValueError("src")
         if meta is None or words[_PACKET_META] == 0:
-            meta = spare
+            meta = spare[0]
             for i in range(words[_PACKET_META]):
                 meta[i] = 0
         elif _len(meta) < words[_PACKET_META]:
@@ -249,7 +251,7 @@ class PacketRing:
 
     def peek_length(self) -> int:
         """Length of the oldest datagram, -1 when there is none."""
-        return packet_first(self.words, spare)
+        return packet_first(self.words, spare[0])
 
     def peek_into(self, dst, doff: int, room: int, meta=None) -> int:
         """Copy the oldest datagram to dst[doff:doff + room], its metadata to meta.
@@ -261,7 +263,7 @@ class PacketRing:
         if doff < 0 or room < 0 or doff + room > _len(dst):
             raise ValueError("dst")
         if meta is None or words[_PACKET_META] == 0:
-            meta = spare
+            meta = spare[0]
         elif _len(meta) < words[_PACKET_META]:
             raise ValueError("meta")
         n = packet_first(words, meta)
