@@ -17,7 +17,7 @@ from micropython import const
 
 from smolmp.socket.endpoint import address_of, clear, clear_address, set_address
 from smolmp.socket.set import handle_of, set_bit
-from smolmp.storage.packets import PacketRing, packet_put, packet_take, spare
+from smolmp.storage.packets import PacketRing, packet_put, packet_take
 
 _FAMILY = const(0)
 _PROTO = const(1)
@@ -214,7 +214,7 @@ class DatagramSocket:
         words = ring.words
         if not words[_PACKET_COUNT]:
             return self._nothing() if self.error else None
-        to = spare[0] if meta is None else meta.flow
+        to = words if meta is None else meta.flow
         n = packet_take(words, to, ring.buffer, buf, _len(buf))
         if n < 0:
             raise OSError(_EMSGSIZE)

@@ -54,12 +54,15 @@ def packet_enter(words: ptr32, n: int, meta: ptr32):
 
 @micropython.viper
 def packet_first(words: ptr32, meta: ptr32) -> int:
-    """Length of the oldest datagram, or -1; its metadata is copied to meta."""
+    """Length of the oldest datagram, or -1; its metadata is copied to meta, unless that is the
+    words themselves: then nobody wants it."""
     if words[_PACKET_COUNT] == 0:
         return -1
     size = words[_PACKET_META]
     i = _PACKET_TABLE + words[_PACKET_FIRST] * (size + 1)
     n = words[i]
+    if int(meta) == int(words):
+        return n
     while size > 0:
         meta[size - 1] = words[i + size]
         size -= 1
@@ -89,8 +92,8 @@ def packet_drop(words: ptr32) -> int:
 @micropython.viper
 def packet_put(queue, meta: ptr32, buffer, src, soff: int, n: int) -> int:
     """src[soff:soff + n], which the caller proves, becomes a datagram behind the others, with the
-    metadata meta. How many were before it; -1: there is no slot or not enough room, nothing
-    changed. queue: the words."""
+    metadata meta (the words themselves: zeros). How many were before it; -1: there is no slot or
+    not enough room, nothing changed. queue: the words."""
     words = ptr32(queue)
     held = words[_PACKET_COUNT]
     if held >= words[_PACKET_SLOTS] or n > words[_RING_CAPACITY] - words[_RING_LENGTH]:
@@ -115,8 +118,9 @@ def packet_put(queue, meta: ptr32, buffer, src, soff: int, n: int) -> int:
         i -= words[_PACKET_SLOTS]
     i = _PACKET_TABLE + i * (size + 1)
     words[i] = n
+    none = int(meta) == int(words)
     while size > 0:
-        words[i + size] = meta[size - 1]
+        words[i + size] = 0 if none else meta[size - 1]
         size -= 1
     words[_PACKET_COUNT] = held + 1
     words[_RING_LENGTH] = words[_RING_LENGTH] + n
@@ -125,7 +129,8 @@ def packet_put(queue, meta: ptr32, buffer, src, soff: int, n: int) -> int:
 
 @micropython.viper
 def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
-    """The oldest datagram goes to dst[:room], which the caller proves, its metadata to meta.
+    """The oldest datagram goes to dst[:room], which the caller proves, its metadata to meta,
+    unless that is the words themselves: then nobody wants it.
 
     Its length; -1: there is none; -2: it was larger than room, and is lost. queue: the words.
     """
@@ -136,6 +141,8 @@ def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
     first = words[_PACKET_FIRST]
     i = _PACKET_TABLE + first * (size + 1)
     n = words[i]
+    if int(meta) == int(words):
+        size = 0
     while size > 0:
         meta[size - 1] = words[i + size]
         size -= 1
@@ -166,11 +173,6 @@ def packet_take(queue, meta: ptr32, buffer, dst, room: int) -> int:
     return room
 
 
-# spare[0]: where metadata goes that nobody wants, as many words as any ring has. In a list, so that
-# this module may be in flash (ports/rp2/resident.py).
-spare = [b""]
-
-
 class PacketRing:
     """Datagrams over `buffer` (bytearray, the payload) in `slots` slots.
 
@@ -186,8 +188,6 @@ class PacketRing:
         self.words[_RING_CAPACITY] = len(buffer)
         self.words[_PACKET_SLOTS] = slots
         self.words[_PACKET_META] = meta_words
-        if meta_words > _len(spare[0]):
-            spare[0] = array("i", bytes(4 * meta_words))
 
     def clear(self):
         """Forget all datagrams."""
@@ -242,16 +242,15 @@ class PacketRing:
         if soff < 0 or n < 0 or soff + n > _len(src):
             raise ValueError("src")
         if meta is None or words[_PACKET_META] == 0:
-            meta = spare[0]
-            for i in range(words[_PACKET_META]):
-                meta[i] = 0
+            meta = words
         elif _len(meta) < words[_PACKET_META]:
             raise ValueError("meta")
         return packet_put(words, meta, self.buffer, src, soff, n) >= 0
 
     def peek_length(self) -> int:
         """Length of the oldest datagram, -1 when there is none."""
-        return packet_first(self.words, spare[0])
+        words = self.words
+        return packet_first(words, words)
 
     def peek_into(self, dst, doff: int, room: int, meta=None) -> int:
         """Copy the oldest datagram to dst[doff:doff + room], its metadata to meta.
@@ -263,7 +262,7 @@ class PacketRing:
         if doff < 0 or room < 0 or doff + room > _len(dst):
             raise ValueError("dst")
         if meta is None or words[_PACKET_META] == 0:
-            meta = spare[0]
+            meta = words
         elif _len(meta) < words[_PACKET_META]:
             raise ValueError("meta")
         n = packet_first(words, meta)
