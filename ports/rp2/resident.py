@@ -84,7 +84,10 @@ def begin(net=False) -> bool:
         return all(sys.modules.get(name) is modules[name] for name in modules)
     _fill()
     for prototype in changing:
-        copy = list(prototype) if isinstance(prototype, tuple) else prototype.copy()
+        if isinstance(prototype, dict):
+            copy = prototype.copy()
+        else:
+            copy = list(prototype) if isinstance(prototype, tuple) else prototype[:]
         _copy(id(copy), place)
         place += _HEAD
     sys.modules.update(modules)

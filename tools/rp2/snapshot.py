@@ -4,8 +4,8 @@ Snapshot walks from modules to all that they hold, in the memory of a board that
 and lays out copies that point at each other. MicroPython never writes into a function, a class, a
 tuple or a dict that is marked as fixed; so such objects may stand in flash, as they do in what is
 written in C. What does change, gets one of a few places in RAM with a known address, where
-ports/rp2/resident.py puts a copy of it at start: a list, and a dict that is no fixed one (those of
-packages, into which imports write, and of modules that rebind what they have).
+ports/rp2/resident.py puts a copy of it at start: a list, an array, and a dict that is no fixed one
+(those of packages, into which imports write, and of what is stored into).
 
 The copies hold no pointer into RAM but into these places: whatever else would need one is refused,
 and said by name.
@@ -19,6 +19,7 @@ octets aligned, its type's address first:
     dict        used << 3 | ordered << 2 | fixed << 1 | only qstrs, alloc, table of (key, value)
     type        flags << 0 | name << 16, twelve octets of slot indices, slots (py/obj.h)
     tuple       n, items;   list: alloc, n, items' address;   slice: three objects
+    array       typecode | free << 8, n, address of the elements; a bytearray's typecode is 1
     str, bytes  hash, n, octets' address
     int         flags, n, address of n digits of 16 bits (py/mpz.h);    float: its 32 bits
     property    getter, setter, deleter;   staticmethod, classmethod: function
@@ -38,6 +39,8 @@ _FIXED, _ORDERED, _ONLY_QSTRS = 2, 4, 1  # of a dict
 _SUBCLASSED = 1
 _SLOTS = 20  # where a type's slots begin
 _LOCALS = 9  # the slot of a class's dict
+_CHANGING = ("dict", "list", "array", "bytearray")
+_WIDTHS = dict(zip("\x01BbHhIiLl", (1, 1, 1, 2, 2, 4, 4, 4, 4)))  # octets of an array's elements
 _EMPTY, _DELETED = 0, 4  # keys of a dict's table that are none
 
 Ref = namedtuple("Ref", "address what")  # to an object in RAM
@@ -236,9 +239,9 @@ class Snapshot:
                     self._stored.add(value)
 
     def _raw(self, address):
-        """All words of a dict or a list."""
+        """The head of what changes, and all words of a dict or a list."""
         head = self._words(address, 4)
-        n = head[1] if self.memory.kind(address) == "list" else 2 * head[2]
+        n = {"list": head[1], "dict": 2 * head[2]}.get(self.memory.kind(address), 0)
         return head + (self._words(head[3], n) if n else ())
 
     def _is_package(self, globals_):
@@ -273,7 +276,7 @@ class Snapshot:
             kind = self.memory.kind(address)
             if kind == "module":
                 raise Refused(f"{what}: a module that stays in RAM")
-            if kind in ("dict", "list"):
+            if kind in _CHANGING:
                 self._place(address, what)
                 continue
             copy = getattr(self, f"_{kind}", None)
@@ -288,10 +291,18 @@ class Snapshot:
         return Ref(self._new, "")
 
     def _place(self, address, what):
-        """A dict or a list that changes: at start it is a copy of a fixed dict, or of a tuple."""
-        if self.memory.kind(address) == "list":
+        """What changes: at start it is a copy of a fixed dict, of a tuple, or of an array."""
+        kind = self.memory.kind(address)
+        if kind == "list":
             _, _, n, items = self._words(address, 4)
             prototype = self._tuple_of(self._all(items, n, what))
+        elif kind in ("array", "bytearray"):
+            of, code, n, items = self._words(address, 4)
+            width = _WIDTHS.get(chr(code & 0xFF))
+            if width is None:
+                raise Refused(f"{what}: an array of this kind")
+            octets = self.memory.octets(items, n * width)
+            prototype = self._keep([of, code & 0xFF, n, self._keep(octets)])
         else:
             prototype = self._keep(self._dict_of(address, what))
         self.places[address] = (what, self._raw(address), prototype)
