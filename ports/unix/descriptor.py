@@ -201,7 +201,8 @@ def _copy(target: ptr8, source: ptr8, at: int, n: int):
 
 
 def _fetcher(device, fd, wanted, doze, slow):
-    """fetch of a device that reads and waits by ffi: while it stays awake, to read is to look"""
+    """fetch(buf, ms) of a device that reads and waits by ffi: wait(ms), then recv(buf), in one:
+    while it stays awake, to read is to look"""
 
     @micropython.native
     def fetch(
@@ -246,6 +247,7 @@ class Descriptor(Device):
     the rest of the batch counts as one), `lost` frames sent while the device was down."""
 
     _reads = True  # frames come by read(2)
+    fetch = None  # see _fetcher
 
     def __init__(self, fd, medium=None, mtu=None, batch=None, longest=awake.LONGEST):
         self.name = None
@@ -292,9 +294,7 @@ class Descriptor(Device):
             slow = self.wait
             self.wait = _waiter(self._wanted, self._doze, slow)  # type: ignore[method-assign]
             if self._reads:
-                self.fetch = _fetcher(  # type: ignore[method-assign]
-                    self, self._fd, self._wanted, self._doze, slow
-                )
+                self.fetch = _fetcher(self, self._fd, self._wanted, self._doze, slow)
 
     def _ask(self, medium):
         name = None

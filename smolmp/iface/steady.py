@@ -3,8 +3,9 @@ once. Of use where looking things up is most of what a round trip costs; else do
 
     poll, answer = steady.bind(iface, sockets)
     for socket in poll(now, budget): ...            # as iface.poll(now, sockets, budget)
-    n = device.fetch(iface.view, ms)                # asleep until a frame comes; it is the first
-    for socket in poll(now, budget, n): ...         # one of this poll
+    device.wait(ms)
+    n = device.recv(iface.view)                     # what one has received already is the first
+    for socket in poll(now, budget, n): ...         # frame of the poll
     answer(now)                                     # as iface.poll_egress(now, sockets): not 0
                                                     # when something was sent or changed
 

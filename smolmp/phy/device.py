@@ -108,12 +108,6 @@ class Device:
         """
         return True
 
-    def fetch(self, buf, ms=None) -> int:
-        """wait(ms), then recv(buf): for a program's main loop, which gives what it got to the
-        poll (smolmp/iface/steady.py). A device may do both at once."""
-        self.wait(ms)
-        return self.recv(buf)
-
     def rouse(self):
         """From now on a frame that comes wakes the processor also where it sleeps elsewhere than
         in wait(): in select.poll or asyncio. For devices that have an interrupt and would not."""

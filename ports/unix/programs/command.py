@@ -240,10 +240,25 @@ def interface(device, address, options, **more):
         options.wrong(str(e))
 
 
+def fetcher(device):
+    """fetch(buf, ms): wait(ms), then recv(buf), in one where the device has that"""
+    from ports.unix.descriptor import Descriptor
+
+    if isinstance(device, Descriptor) and device.fetch:  # not what middleware would pass by
+        return device.fetch
+    wait, recv = device.wait, device.recv
+
+    def fetch(buf, ms):
+        wait(ms)
+        return recv(buf)
+
+    return fetch
+
+
 def turner(iface, sockets, fetch, ticks=time.ticks_ms):
     """turn(budget, times, ms, lock): wait for a frame up to `ms` if that is not 0, poll up to
     `times` times, until sockets changed, let their services run and send what they said. True:
-    sockets changed. fetch: the device's.
+    sockets changed. fetch: fetcher()'s.
 
     After a poll that found nothing the next frame most likely comes alone: the program shall have
     it before anybody looks for a second one. What is said goes out without looking for frames.
@@ -311,7 +326,7 @@ def loop(iface, sockets, device, spin=0, until=None, longest=None, budget=64):
     lock = not getattr(device, "allocates", False)
     ticks = time.ticks_ms
     delay = iface.poll_delay
-    turn = turner(iface, sockets, device.fetch)
+    turn = turner(iface, sockets, fetcher(device))
     clock = time.ticks_us
     counters = iface.counters
     frames = counters[0]

@@ -33,7 +33,7 @@ class Side:
             if fetches:  # as a loop does that has waited
                 poll = self.poll
                 view = p.iface.view
-                self.poll = lambda now, budget: poll(now, budget, p.device.fetch(view, 0))
+                self.poll = lambda now, budget: poll(now, budget, p.device.recv(view))
         else:
             self.poll = lambda now, budget=64: p.iface.poll(now, p.sockets, budget)
             self.answer = lambda now: p.iface.poll_egress(now, p.sockets)
