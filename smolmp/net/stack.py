@@ -287,16 +287,14 @@ class Net(Pool):
         from smolmp.net import module
 
         module.use(self)
-        for name in ("socket", "usocket"):
-            sys.modules[name] = module
+        sys.modules["socket"] = sys.modules["usocket"] = module
         try:
             import tls  # noqa: F401
         except ImportError:
             return self  # the program's own `import ssl` tells that there is none
         from smolmp.net import later
 
-        for name in ("ssl", "ussl"):
-            sys.modules[name] = later.Ssl()  # type: ignore[assignment]
+        sys.modules["ssl"] = sys.modules["ussl"] = later.Ssl()  # type: ignore[assignment]
         return self
 
     def socket(self, *args):
