@@ -4,8 +4,6 @@ Nothing here waits: None means not now. A datagram that is larger than the buffe
 into loses its tail, as sockets have it.
 """
 
-from errno import EADDRINUSE, EINVAL, ENOTCONN
-
 from micropython import const
 
 from smolmp.net import names
@@ -13,6 +11,9 @@ from smolmp.socket import endpoint, udp
 from smolmp.wire.address import parse_address
 from smolmp.wire.checksum import copy_checksum
 
+_EADDRINUSE = const(98)
+_EINVAL = const(22)
+_ENOTCONN = const(107)
 _EACCES = const(13)
 _EDESTADDRREQ = const(89)
 _ENOPROTOOPT = const(92)
@@ -61,7 +62,7 @@ class Datagram:
         if not port:
             port = self._free_port()
         elif self._is_taken(host, port):
-            raise OSError(EADDRINUSE)
+            raise OSError(_EADDRINUSE)
         self.core.bind(port if host == "0.0.0.0" else (host, port))
 
     def _is_taken(self, host, port):
@@ -192,7 +193,7 @@ class Datagram:
             self.broadcast = bool(value)
         elif option == _IP_TTL:
             if not 0 < value < 256:
-                raise OSError(EINVAL)
+                raise OSError(_EINVAL)
             self.hops = value
             self.core.flow[_HOPS] = value
         elif option == _IP_TOS:
@@ -213,7 +214,7 @@ class Datagram:
         """(address, port) that it is connected to. ENOTCONN."""
         found = self.core.remote if self.protocol < 0 else self.target and (self.target, 0)
         if not found:
-            raise OSError(ENOTCONN)
+            raise OSError(_ENOTCONN)
         return found
 
     def number(self):

@@ -8,13 +8,16 @@ streams of the port do, recv and send do not.
 
 import io
 import time
-from errno import EAGAIN, EBADF, EINVAL, ETIMEDOUT
 
 from micropython import const
 
 from smolmp.net import names
 from smolmp.net.stream import Stream
 
+_EAGAIN = const(11)
+_EBADF = const(9)
+_EINVAL = const(22)
+_ETIMEDOUT = const(110)
 _AF_INET = const(2)
 _SOCK_STREAM = const(1)
 _SOCK_RAW = const(3)
@@ -48,7 +51,7 @@ class socket(io.IOBase):
     ):
         net = net or self.default
         if net is None:
-            raise OSError(EINVAL, "no Net is installed")
+            raise OSError(_EINVAL, "no Net is installed")
         if end is None:
             if af != _AF_INET:
                 raise OSError(97)  # EAFNOSUPPORT
@@ -72,15 +75,15 @@ class socket(io.IOBase):
             net.wait()
             return
         if timeout == 0:
-            raise OSError(EAGAIN)
+            raise OSError(_EAGAIN)
         left = timeout - time.ticks_diff(net.clock(), start)
         if left <= 0:
-            raise OSError(ETIMEDOUT)
+            raise OSError(_ETIMEDOUT)
         net.wait(left)
 
     def _open(self):
         if self._end is None:
-            raise OSError(EBADF)
+            raise OSError(_EBADF)
         return self._end
 
     def settimeout(self, seconds):
@@ -162,7 +165,7 @@ class socket(io.IOBase):
         got = end.receive(buf, n, flags & _MSG_PEEK)
         if got is None:
             if flags & _MSG_DONTWAIT:
-                raise OSError(EAGAIN)
+                raise OSError(_EAGAIN)
             start = self._net.clock()
             while got is None:
                 self._wait(start)
@@ -202,7 +205,7 @@ class socket(io.IOBase):
                     else:
                         at += sent
             except OSError as e:
-                if e.errno != ETIMEDOUT:
+                if e.errno != _ETIMEDOUT:
                     raise
             self._net.poll()
         return at
@@ -234,7 +237,7 @@ class socket(io.IOBase):
         sent = end.transmit(data, at, n, to)
         if sent is None:
             if flags & _MSG_DONTWAIT:
-                raise OSError(EAGAIN)
+                raise OSError(_EAGAIN)
             start = net.clock()
             while sent is None:
                 self._wait(start)

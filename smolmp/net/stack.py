@@ -129,7 +129,10 @@ class Net(Pool):
         if ms is not None and ms < delay:
             delay = ms
         if len(nets) > 1:
-            delay = _share(self, delay)
+            for other in nets:  # who waits for one, drives all
+                if other is not self:
+                    other.poll()
+            delay = min(delay, _TURN)
         if delay != 0:
             self.device.wait(delay)
             self.poll()
@@ -287,16 +290,14 @@ class Net(Pool):
         from smolmp.net import module
 
         module.use(self)
-        for name in ("socket", "usocket"):
-            sys.modules[name] = module
+        sys.modules["socket"] = sys.modules["usocket"] = module
         try:
             import tls  # noqa: F401
         except ImportError:
             return self  # the program's own `import ssl` tells that there is none
         from smolmp.net import later
 
-        for name in ("ssl", "ussl"):
-            sys.modules[name] = later.Ssl()  # type: ignore[assignment]
+        sys.modules["ssl"] = sys.modules["ussl"] = later.Ssl()  # type: ignore[assignment]
         return self
 
     def socket(self, *args):
@@ -323,16 +324,4 @@ def _waker():
         return False
     # A virtual one; the ESP32 has numbered ones only.
     number = 3 if sys.platform == "esp32" else -1
-    return Timer(number, mode=Timer.PERIODIC, period=_LOOK_EVERY, callback=_woken)
-
-
-def _woken(_):
-    pass
-
-
-def _share(net, delay):
-    """Who waits for `net` drives the others, too: how long it may sleep then, of `delay` ms."""
-    for other in nets:
-        if other is not net:
-            other.poll()
-    return _TURN if delay > _TURN else delay
+    return Timer(number, mode=Timer.PERIODIC, period=_LOOK_EVERY, callback=lambda _: None)

@@ -5,13 +5,18 @@ is at its end (RFC 9293 3.10: the program was told).
 """
 
 from array import array
-from errno import EADDRINUSE, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, ENOTCONN
 
 from micropython import const
 
 from smolmp.net import names
 from smolmp.socket import endpoint, tcp
 
+_EADDRINUSE = const(98)
+_EALREADY = const(114)
+_ECONNRESET = const(104)
+_EINPROGRESS = const(115)
+_EINVAL = const(22)
+_ENOTCONN = const(107)
 _EPIPE = const(32)
 _ENOPROTOOPT = const(92)
 _EADDRNOTAVAIL = const(99)
@@ -74,7 +79,7 @@ class Stream:
     def bind(self, local):
         """`local`: (address, port). EADDRINUSE: somebody listens there; EADDRNOTAVAIL."""
         if self.local is not None or self.core is not None:
-            raise OSError(EINVAL)
+            raise OSError(_EINVAL)
         host, port = local
         if host != "0.0.0.0" and not names.is_ours(self.net, host):
             raise OSError(_EADDRNOTAVAIL)
@@ -82,7 +87,7 @@ class Stream:
             if isinstance(core, (tcp.Listener, tcp.Socket)) and core.local and port:
                 if core.state == "LISTEN" and core.local[1] == port:
                     if core.local[0] in (host, "") or host == "0.0.0.0":
-                        raise OSError(EADDRINUSE)
+                        raise OSError(_EADDRINUSE)
         self.local = local
 
     def listen(self, backlog):
@@ -90,7 +95,7 @@ class Stream:
             self.listener.backlog = max(self.net.backlog, backlog)
             return
         if self.core is not None:
-            raise OSError(EINVAL)
+            raise OSError(_EINVAL)
         local = self.local or ("0.0.0.0", 0)
         if not local[1]:
             local = (local[0], self._free_port())
@@ -122,7 +127,7 @@ class Stream:
     def accept(self):
         """The Stream of the next connection, None when there is none."""
         if self.listener is None:
-            raise OSError(EINVAL)
+            raise OSError(_EINVAL)
         core = self.listener.accept()
         if core is None:
             return None
@@ -137,7 +142,7 @@ class Stream:
         core = self.core
         if core is not None:
             if _SYN_SENT <= core.w[_STATE] <= _SYN_RECEIVED:
-                raise OSError(EALREADY)
+                raise OSError(_EALREADY)
             if self.under_way:
                 return self.connected()
             if core.is_open():
@@ -183,11 +188,11 @@ class Stream:
 
     def in_progress(self):
         """What connect() says that shall not wait."""
-        raise OSError(EINPROGRESS)
+        raise OSError(_EINPROGRESS)
 
     def shutdown(self, how):
         if self.core is None or self.core.w[_STATE] < _SYN_RECEIVED:
-            raise OSError(ENOTCONN)
+            raise OSError(_ENOTCONN)
         self.core.shutdown(how)
 
     def close(self):
@@ -207,12 +212,12 @@ class Stream:
     def receive(self, buf, n, peek):
         core = self.core
         if core is None:
-            raise OSError(ENOTCONN)
+            raise OSError(_ENOTCONN)
         if core.w[_ERROR] & 255:  # core.error, which costs a call
             if core.recv_queue() == 0:
                 return self._broken(0)
         elif core.w[_STATE] == _CLOSED and not core.recv_queue() and core.remote is None:
-            raise OSError(ENOTCONN)
+            raise OSError(_ENOTCONN)
         n = core.peek_into(buf, n) if peek else core.recv_into(buf, n)
         if n == 0 and not self.ended:
             self.ended = self.net.clock() | 1
@@ -231,7 +236,7 @@ class Stream:
         if self.core.error and not self.told:
             self.told = True
             self.under_way = False
-            if self.ended and self.core.error == ECONNRESET:
+            if self.ended and self.core.error == _ECONNRESET:
                 raise OSError(_EPIPE)  # it had said that it would not read on
             raise OSError(self.core.error)
         if end < 0:
@@ -316,7 +321,7 @@ class Stream:
     def peer(self):
         """(address, port) of the other end. ENOTCONN."""
         if self.core is None or self.core.remote is None:
-            raise OSError(ENOTCONN)
+            raise OSError(_ENOTCONN)
         return self.core.remote
 
     def sender(self):

@@ -14,8 +14,6 @@ A datagram that is larger than its path lets pass (RFC 1191) is lost once; from 
 socket's send() refuses such, one that is not connected drops them, and receiving tells: EMSGSIZE.
 """
 
-from errno import ECONNREFUSED, EHOSTUNREACH, EINVAL
-
 import micropython
 from micropython import const
 
@@ -37,6 +35,10 @@ from smolmp.socket.set import set_bit
 from smolmp.storage.kernels import ring_read_sum, ring_write_sum
 from smolmp.storage.packets import packet_drop, packet_enter, packet_first
 from smolmp.wire.udp import parse
+
+_EINVAL = const(22)
+_ECONNREFUSED = const(111)
+_EHOSTUNREACH = const(113)
 
 _FAMILY = const(0)
 _LPORT = const(2)
@@ -162,7 +164,7 @@ class Socket(DatagramSocket):
         """
         own = self.flow
         if own[_LPORT]:
-            raise OSError(EINVAL)
+            raise OSError(_EINVAL)
         to = self.metadata().flow
         set_local(to, endpoint)
         if not to[_LPORT]:
@@ -215,7 +217,7 @@ class Socket(DatagramSocket):
         if n is None:
             n = size
         elif not 0 <= n <= size:
-            raise OSError(EINVAL)
+            raise OSError(_EINVAL)
         own = self.flow
         to = own if meta is None else meta.flow
         if not own[_LPORT] or not to[_RPORT] or aim(self._out, to, own):
@@ -280,9 +282,9 @@ class Socket(DatagramSocket):
         if rec[_TYPE] != _DST_UNREACHABLE:
             return
         if code == _PORT_UNREACHABLE or code == _PROTOCOL_UNREACHABLE:
-            self.error = ECONNREFUSED
+            self.error = _ECONNREFUSED
         elif code != _FRAGMENTATION_NEEDED:
-            self.error = EHOSTUNREACH
+            self.error = _EHOSTUNREACH
         elif mtu:
             self.error = _EMSGSIZE
             self._shrink(mtu + _TX_NET)

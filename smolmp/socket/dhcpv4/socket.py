@@ -171,7 +171,7 @@ class Socket(Lane):
 
     def release(self):
         """Give the lease back and stop; the interface's address goes when that is on its way."""
-        if self._state in (_BOUND, _RENEWING, _REBINDING) and self._server:
+        if _BOUND <= self._state <= _REBINDING and self._server:
             self._tries = 0
             self._ask(_RELEASING, _DHCPRELEASE)
         else:
@@ -233,7 +233,7 @@ class Socket(Lane):
         clear_address(out, _LOCAL)
         if ours:
             to_words(self._address, out, _LOCAL)
-        to = self._server if state in (_RENEWING, _RELEASING) else None
+        to = self._server if state == _RENEWING or state == _RELEASING else None
         to_words(to or _EVERYBODY, out, _REMOTE)
         code = self.transmit(iface, self._write(iface, kind, ours), True)
         if code == _BUSY or code == _BLOCKED:
