@@ -90,7 +90,7 @@ def test_window_updates_end_when_the_scale_is_coarser_than_two_small_segments():
     assert p.iface.poll_delay(p.now, p.sockets) != 0
 
 
-# not on a board: a window of 4 MB is what it is about
+# not from .mpy files: a buffer of 128 KB does not fit beside them
 def test_window_updates_end_when_the_peer_does_not_scale():
     p = Peer()
     p.established(rx=128 << 10)

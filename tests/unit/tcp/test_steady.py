@@ -101,7 +101,7 @@ def test_a_script_of_everything():
     script_of_everything(False)
 
 
-# not on a board: two hosts with their buffers, for a loop that boards have no use for
+# not on a board: a loop that boards have no use for
 def test_a_script_of_everything_whose_first_frames_are_fetched():
     script_of_everything(True)
 
