@@ -67,6 +67,7 @@ def holes(lost, segments, congestion):
     return p, s, again
 
 
+# not from .mpy files: its buffers take too much memory
 def test_a_full_scoreboard_does_not_send_for_ever():
     """Neighbours become one when the scoreboard is full. What was just sent again and what is
     still to be sent must not become LOST together: it would go again, and again, at once."""

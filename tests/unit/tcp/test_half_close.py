@@ -121,6 +121,7 @@ def test_nobody_reads_what_arrives_out_of_order():
     p.expect("A", 1, 1002, window=999)  # an octet more would be a silly update
 
 
+# not from .mpy files: two peers and their buffers at a time
 def test_text_for_nobody_is_answered_by_an_rst():
     """RFC 1122 4.2.2.13: both halves are closed, and data is lost: the peer is told."""
     for state in ("FIN-WAIT-1", "FIN-WAIT-2"):
@@ -285,6 +286,7 @@ def test_no_linger_by_default():
     assert s.linger is None
 
 
+# not from .mpy files: two peers and their buffers at a time
 def test_linger_0_resets_at_once():
     for state in ("ESTABLISHED", "CLOSE-WAIT"):
         p = Peer()
