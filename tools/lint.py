@@ -8,7 +8,8 @@
     types         mypy against MicroPython's stubs, smolmp/, ports/ and examples/
     mpy-cross     every file of those compiles for every architecture (build/mpy/); what has Thumb
                   assembler in it, for ARM's
-    constants     a `_NAME = const(...)` has one value in all files of smolmp/
+    constants     a `_NAME = const(...)` has one value in all files of smolmp/, and is no errno
+                  that has another one on another port
     length        no file of smolmp/ and ports/ exceeds 500 lines, no example 40
     floors        imports go downwards only, and only to what MicroPython has
     names         no path of somebody's own machine in any file
@@ -54,6 +55,10 @@ MICROPYTHON = frozenset(
     tls uctypes vfs""".split()
 )
 UNIX = frozenset(["ffi", "termios"])
+# What `errno` has, and not the same everywhere: an ESP32's are newlib's (ENOTCONN: 128, not 107).
+ERRNOS = frozenset(
+    """EADDRINUSE EALREADY ECONNABORTED EHOSTUNREACH EINPROGRESS ENOTCONN ETIMEDOUT""".split()
+)
 
 
 class Lint:
@@ -195,6 +200,8 @@ class Lint:
                 if name is None:
                     continue
                 where = f"{self.name(path)}:{node.lineno}"
+                if name.lstrip("_") in ERRNOS:
+                    yield f"{where}: {name} is another number on another port: see errno"
                 if isinstance(value, Unknown):
                     yield f"{where}: {name}: const() of what lint cannot work out: {value}"
                     continue

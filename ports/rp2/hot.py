@@ -1,10 +1,10 @@
 """For firmware with smolmp frozen in: what every packet passes, copied from flash into RAM.
 
 Frozen code runs from flash through a cache of 16 KiB, which MicroPython's own runtime fills alone;
-of a segment's time a third is waiting for flash. `warm()` takes 58 KB of RAM; echoes are then 45 %
-more a second, bulk a sixth faster, a ping is answered in three quarters of the time (emulated, see
-`make bench-rp2`). Of no use, and without effect, where smolmp's code is in RAM already. After
-ports/rp2/resident.py's begin() it helps a little less, for other objects are in flash.
+of a segment's time a third is waiting for flash. `warm()` takes 52 to 66 KB of RAM; echoes are
+then 45 % more a second, bulk a sixth faster, a ping is answered in three quarters of the time
+(emulated, see `make bench-rp2`). Of no use, and without effect, where smolmp's code is in RAM
+already. After ports/rp2/resident.py's begin() it helps a little less.
 
     from ports.rp2 import hot
     import smolmp.iface ...

@@ -1,5 +1,5 @@
 """smolmp's functions and classes in flash, as they are once imported: what a TCP server's imports
-take of the heap is then a seventh of what it is in firmware with smolmp frozen in.
+take of the heap is then a sixth of what it is in firmware with smolmp frozen in.
 
     from ports.rp2 import resident
     resident.begin()            # at every start, before the other imports; True: it is so
@@ -10,7 +10,7 @@ be in flash and what cannot, and has put it there.
 
 What one must know: a module in flash cannot be changed. To store into one, or into a class of it,
 raises AttributeError; packages can be stored into, and what smolmp itself changes. And flash is
-slower than RAM: this costs a program some 7 % of its speed. ports/rp2/hot.py still helps, by the
+slower than RAM: this costs a program 3 to 7 % of its speed. ports/rp2/hot.py still helps, by the
 code of functions: those that it knows have their objects in RAM.
 
 From 0x100B0000 on is what the tools wrote: a magic number; the firmware's identity; the address

@@ -4,6 +4,8 @@ Nothing here waits: None means not now. A datagram that is larger than the buffe
 into loses its tail, as sockets have it.
 """
 
+from errno import EADDRINUSE, ENOTCONN
+
 from micropython import const
 
 from smolmp.net import names
@@ -11,9 +13,7 @@ from smolmp.socket import endpoint, udp
 from smolmp.wire.address import parse_address
 from smolmp.wire.checksum import copy_checksum
 
-_EADDRINUSE = const(98)
 _EINVAL = const(22)
-_ENOTCONN = const(107)
 _EACCES = const(13)
 _EDESTADDRREQ = const(89)
 _ENOPROTOOPT = const(92)
@@ -62,7 +62,7 @@ class Datagram:
         if not port:
             port = self._free_port()
         elif self._is_taken(host, port):
-            raise OSError(_EADDRINUSE)
+            raise OSError(EADDRINUSE)
         self.core.bind(port if host == "0.0.0.0" else (host, port))
 
     def _is_taken(self, host, port):
@@ -214,7 +214,7 @@ class Datagram:
         """(address, port) that it is connected to. ENOTCONN."""
         found = self.core.remote if self.protocol < 0 else self.target and (self.target, 0)
         if not found:
-            raise OSError(_ENOTCONN)
+            raise OSError(ENOTCONN)
         return found
 
     def number(self):

@@ -8,6 +8,7 @@ streams of the port do, recv and send do not.
 
 import io
 import time
+from errno import ETIMEDOUT
 
 from micropython import const
 
@@ -17,7 +18,6 @@ from smolmp.net.stream import Stream
 _EAGAIN = const(11)
 _EBADF = const(9)
 _EINVAL = const(22)
-_ETIMEDOUT = const(110)
 _AF_INET = const(2)
 _SOCK_STREAM = const(1)
 _SOCK_RAW = const(3)
@@ -78,7 +78,7 @@ class socket(io.IOBase):
             raise OSError(_EAGAIN)
         left = timeout - time.ticks_diff(net.clock(), start)
         if left <= 0:
-            raise OSError(_ETIMEDOUT)
+            raise OSError(ETIMEDOUT)
         net.wait(left)
 
     def _open(self):
@@ -205,7 +205,7 @@ class socket(io.IOBase):
                     else:
                         at += sent
             except OSError as e:
-                if e.errno != _ETIMEDOUT:
+                if e.errno != ETIMEDOUT:
                     raise
             self._net.poll()
         return at

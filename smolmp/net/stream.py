@@ -5,18 +5,15 @@ is at its end (RFC 9293 3.10: the program was told).
 """
 
 from array import array
+from errno import EADDRINUSE, EALREADY, EINPROGRESS, ENOTCONN
 
 from micropython import const
 
 from smolmp.net import names
 from smolmp.socket import endpoint, tcp
 
-_EADDRINUSE = const(98)
-_EALREADY = const(114)
-_ECONNRESET = const(104)
-_EINPROGRESS = const(115)
+_ECONNRESET = const(104)  # these three are the same on every port
 _EINVAL = const(22)
-_ENOTCONN = const(107)
 _EPIPE = const(32)
 _ENOPROTOOPT = const(92)
 _EADDRNOTAVAIL = const(99)
@@ -87,7 +84,7 @@ class Stream:
             if isinstance(core, (tcp.Listener, tcp.Socket)) and core.local and port:
                 if core.state == "LISTEN" and core.local[1] == port:
                     if core.local[0] in (host, "") or host == "0.0.0.0":
-                        raise OSError(_EADDRINUSE)
+                        raise OSError(EADDRINUSE)
         self.local = local
 
     def listen(self, backlog):
@@ -142,7 +139,7 @@ class Stream:
         core = self.core
         if core is not None:
             if _SYN_SENT <= core.w[_STATE] <= _SYN_RECEIVED:
-                raise OSError(_EALREADY)
+                raise OSError(EALREADY)
             if self.under_way:
                 return self.connected()
             if core.is_open():
@@ -188,11 +185,11 @@ class Stream:
 
     def in_progress(self):
         """What connect() says that shall not wait."""
-        raise OSError(_EINPROGRESS)
+        raise OSError(EINPROGRESS)
 
     def shutdown(self, how):
         if self.core is None or self.core.w[_STATE] < _SYN_RECEIVED:
-            raise OSError(_ENOTCONN)
+            raise OSError(ENOTCONN)
         self.core.shutdown(how)
 
     def close(self):
@@ -212,12 +209,12 @@ class Stream:
     def receive(self, buf, n, peek):
         core = self.core
         if core is None:
-            raise OSError(_ENOTCONN)
+            raise OSError(ENOTCONN)
         if core.w[_ERROR] & 255:  # core.error, which costs a call
             if core.recv_queue() == 0:
                 return self._broken(0)
         elif core.w[_STATE] == _CLOSED and not core.recv_queue() and core.remote is None:
-            raise OSError(_ENOTCONN)
+            raise OSError(ENOTCONN)
         n = core.peek_into(buf, n) if peek else core.recv_into(buf, n)
         if n == 0 and not self.ended:
             self.ended = self.net.clock() | 1
@@ -321,7 +318,7 @@ class Stream:
     def peer(self):
         """(address, port) of the other end. ENOTCONN."""
         if self.core is None or self.core.remote is None:
-            raise OSError(_ENOTCONN)
+            raise OSError(ENOTCONN)
         return self.core.remote
 
     def sender(self):

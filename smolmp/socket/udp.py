@@ -14,6 +14,8 @@ A datagram that is larger than its path lets pass (RFC 1191) is lost once; from 
 socket's send() refuses such, one that is not connected drops them, and receiving tells: EMSGSIZE.
 """
 
+from errno import EHOSTUNREACH
+
 import micropython
 from micropython import const
 
@@ -38,7 +40,6 @@ from smolmp.wire.udp import parse
 
 _EINVAL = const(22)
 _ECONNREFUSED = const(111)
-_EHOSTUNREACH = const(113)
 
 _FAMILY = const(0)
 _LPORT = const(2)
@@ -284,7 +285,7 @@ class Socket(DatagramSocket):
         if code == _PORT_UNREACHABLE or code == _PROTOCOL_UNREACHABLE:
             self.error = _ECONNREFUSED
         elif code != _FRAGMENTATION_NEEDED:
-            self.error = _EHOSTUNREACH
+            self.error = EHOSTUNREACH
         elif mtu:
             self.error = _EMSGSIZE
             self._shrink(mtu + _TX_NET)

@@ -61,6 +61,9 @@ def test_constants(tree):
     tree(wire__b=CONST + "_X = const(len)\n")
     (finding,) = tree.findings("constants")
     assert "cannot work out" in finding
+    tree(wire__b=CONST + "_ENOTCONN = const(107)\n_EINVAL = const(22)\n")
+    (finding,) = tree.findings("constants")
+    assert finding.startswith("smolmp/wire/b.py:3: _ENOTCONN is another number on another port")
 
 
 def test_length(tree):
