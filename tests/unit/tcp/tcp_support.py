@@ -36,7 +36,8 @@ PEER_ISN = 0xFFFFFFF0
 MSS = 100  # of short_segments()
 
 _ON_A_BOARD = sys.platform in ("rp2", "esp32")
-_QUEUE = (16 if _ON_A_BOARD else 256) * 1024
+_QUEUE = (8 if _ON_A_BOARD else 256) * 1024
+DEEP = 16 * 1024  # `queue` for ten full segments, which a board's usual one has no room for
 
 
 class Segment:
@@ -68,11 +69,16 @@ connection.choose_numbers = _choose
 
 
 class Peer:
-    def __init__(self, seed=1, mtu=1500, isn=PEER_ISN, iss=None, medium=IP, **interface):
+    """queue: octets that wait on the wire, each way."""
+
+    def __init__(
+        self, seed=1, mtu=1500, isn=PEER_ISN, iss=None, medium=IP, queue=_QUEUE, **interface
+    ):
         if _ON_A_BOARD:
             gc.collect()  # it has room for three: what is left of those before goes now
         self.now = (1 << 30) - 500
-        self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=_QUEUE)
+        size = max(queue, _QUEUE)
+        self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=size)
         self.iface = Interface(self.device, ip_addrs=(OURS + "/24",), seed=seed, **interface)
         if iss is not None:
             _fixed.clear()

@@ -7,7 +7,7 @@ Two peers get the same packets; one has its lane, the other takes every segment 
 
 import test_transfer
 from slow import rounds
-from tcp_support import Peer
+from tcp_support import DEEP, Peer
 
 from smolmp.phy.device import ETHERNET
 from smolmp.phy.queue import PacketQueue
@@ -73,7 +73,7 @@ def test_in_order_text_takes_it():
 
 
 def test_a_batch_is_answered_once():
-    p = Peer()
+    p = Peer(queue=DEEP)
     p.established(rx=16384)
     for i in range(8):
         p.send("A", 1 + 1000 * i, 1, bytes(1000), poll=False)

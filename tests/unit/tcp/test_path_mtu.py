@@ -1,7 +1,7 @@
 """Path MTU discovery (RFC 1191) and black holes (RFC 2923, RFC 4821) by TCP."""
 
 from support import icmp, locked
-from tcp_support import PEER, Peer
+from tcp_support import DEEP, PEER, Peer
 
 NEEDED = (3, 4)  # destination unreachable, fragmentation needed and DF set
 
@@ -18,7 +18,7 @@ def lengths(segments):
 
 
 def opened(tx=16384, window=60000, mss=1460, **options):
-    p = Peer()
+    p = Peer(queue=DEEP)
     s = p.established(tx=tx, window=window, mss=mss, **options)
     s.nagle = False
     s.rto_min = 1000
