@@ -1,10 +1,11 @@
 """Tests that neither need the machine's clock nor a network of their own run beside those that do.
 
-A session that has tests in tests/linux leaves the processor idle half of the time. Meanwhile each
-file of the rooms in ROOMS is run by a pytest process of its own, which writes its reports to a
-file (`--reports-to`); this session reads them and passes them on as if it had run the tests, so
-nobody who reads the outcome, the XML or the exit status sees a difference. A session that has only
-such files runs them itself: then -x, -s and --pdb do what they always do.
+A session that has tests in tests/linux leaves the processor idle half of the time. Meanwhile the
+files of the rooms in ROOMS, and those of FILES, which judge what Linux said and not when, are each
+run by a pytest process of its own, which writes its reports to a file (`--reports-to`); this
+session reads them and passes them on as if it had run the tests, so nobody who reads the outcome,
+the XML or the exit status sees a difference. A session that has only such files runs them itself:
+then -x, -s and --pdb do what they always do.
 """
 
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = ("boards", "harness", "pico", "shim")
+FILES = ("linux/test_esp32.py", "linux/test_examples.py", "linux/test_mqtt.py")
 NICE = "10"  # below the tests with Linux, above the emulated boards' unit tests
 LIMIT = 1500.0  # seconds for a file: each test has limits of its own
 
@@ -25,13 +27,18 @@ def room(path, tests):
     return path.relative_to(tests).parts[0] if tests in path.parents else ""
 
 
+def is_beside(path, tests):
+    """Does the test file `path` belong to those that run beside the others?"""
+    return room(path, tests) in ROOMS or path in [tests / name for name in FILES]
+
+
 def choose(items, tests):
     """{file: its items} for those that run beside the others; {} if there are no others."""
     files = {}
     others = False
     for item in items:
         name = room(item.path, tests)
-        if name in ROOMS:
+        if is_beside(item.path, tests):
             files.setdefault(item.path, []).append(item)
         elif name != "unit":
             others = True

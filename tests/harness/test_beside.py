@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from harness import beside
 from harness.test_harness import Project
 
 OTHERS = "def test_of_linux():\n    pass\n"
@@ -81,6 +82,16 @@ def test_a_session_of_its_own_runs_them_itself(project):
     assert project.status == 0
     project.run()  # the room beside others
     assert project.status == 1
+
+
+def test_files_of_the_talks_with_linux_that_may(project):
+    text = "def test_it(pytestconfig):\n    assert pytestconfig.getoption('--reports-to')\n"
+    for name in beside.FILES:
+        project.file(name, text)
+    output = project.run()
+    assert project.status == 0 and f"{1 + len(beside.FILES)} passed" in output
+    project.run(f"tests/{beside.FILES[0]}")
+    assert project.status == 1  # alone it is run by the session itself
 
 
 def test_they_wait_for_what_is_prepared(project):
