@@ -8,8 +8,8 @@
     types         mypy against MicroPython's stubs, smolmp/, ports/ and examples/
     mpy-cross     every file of those compiles for every architecture (build/mpy/); what has Thumb
                   assembler in it, for ARM's
-    constants     a `_NAME = const(...)` has one value in all files of smolmp/, and is no errno
-                  that has another one on another port
+    constants     a `_NAME = const(...)` has one value in all files of smolmp/; neither that nor
+                  OSError(number) is an errno that has another number on another port
     length        no file of smolmp/ and ports/ exceeds 500 lines, no example 40
     floors        imports go downwards only, and only to what MicroPython has
     names         no path of somebody's own machine in any file
@@ -18,6 +18,7 @@ Prints file:line: what is wrong; exits with 1 if anything was found.
 """
 
 import ast
+import errno
 import importlib.metadata
 import os
 import re
@@ -195,6 +196,11 @@ class Lint:
         first = {}  # name -> (value, where)
         for path, tree in self.trees(sorted((self.root / "smolmp").rglob("*.py"))):
             known = {}
+            for node in ast.walk(tree):
+                name = raised_errno(node)
+                if name:
+                    where = f"{self.name(path)}:{node.lineno}"
+                    yield f"{where}: {name} is another number on another port: see errno"
             for node in tree.body:
                 name, value = constant(node, known)
                 if name is None:
@@ -382,6 +388,17 @@ _AFTER = r"(?![\w.\-])"
 FORBIDDEN = re.compile(
     _BEFORE + "/" + "root" + _AFTER + "|" + _BEFORE + "/" + r"(?:home|Users)/\w+",
 )
+
+
+def raised_errno(node):
+    """The name of the errno in `OSError(number)`, if other ports have another number for it."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return None
+    if node.func.id != "OSError" or len(node.args) != 1:
+        return None
+    (number,) = node.args
+    name = errno.errorcode.get(number.value) if isinstance(number, ast.Constant) else None
+    return name if name in ERRNOS else None
 
 
 class Unknown(str):

@@ -7,6 +7,7 @@ print(found.datetime(), found.offset)
 """
 
 import time
+from errno import ETIMEDOUT
 
 from micropython import const
 
@@ -51,7 +52,7 @@ def sync(net, servers=(), set_clock=True):
     finally:
         net.sockets.remove(found)
     if found.error:
-        raise OSError(110)
+        raise OSError(ETIMEDOUT)
     return settle(net, found, set_clock)
 
 

@@ -167,7 +167,7 @@ class Query(Lane):
             return
         self.received += 1
         if not stratum:
-            self.kissed[self.server] = bytes(rx[at + 12 : at + 16]).decode()
+            self.kissed[self.server] = "".join([chr(octet) for octet in rx[at + 12 : at + 16]])
             # The list is shorter now: whose turn it is comes next in it.
             self._turn -= 1 + self._turn // (len(self.servers) - len(self.kissed) + 1)
             self._next()

@@ -25,6 +25,8 @@ _TRUNCATED = const(-1)
 _MALFORMED = const(-2)
 _UNSUPPORTED = const(-4)
 
+_ADDRESSES_SIZE = const(64)  # octets of a list of addresses that are looked at: 16 of them
+
 _COOKIE = b"\x63\x82\x53\x63"
 
 
@@ -113,9 +115,10 @@ def is_host(address) -> bool:
 
 
 def addresses(value):
-    """The hosts' addresses in an option such as 3, 6 or 42, as text; what is none is left out."""
+    """The hosts' addresses in an option such as 3, 6 or 42, as text, of the first 16; what is none
+    is left out."""
     found = []
-    for at in range(0, len(value or b"") - 3, 4):
+    for at in range(0, min(len(value or b""), _ADDRESSES_SIZE) - 3, 4):
         if is_host(value[at : at + 4]):
             found.append(format_address(value[at : at + 4]))
     return found

@@ -23,6 +23,7 @@ _OPT = const(41)
 _HEADER_DNS = const(12)
 _IN = const(1)
 _NAME_SIZE = const(255)
+_DOMAINS = const(8)  # of a search list: a name is asked for in each of them
 
 
 def encode(name):
@@ -96,7 +97,8 @@ def decode(message, at: int):
 
 
 def names(value):
-    """The names of a search list (RFC 3397), as text: its pointers count from its beginning."""
+    """The names of a search list (RFC 3397), the first 8, as text: its pointers count from its
+    beginning."""
     message = bytes(_HEADER_DNS) + bytes(value)
     found = []
     # Its pointers are to be 12 larger here.
@@ -112,7 +114,7 @@ def names(value):
         else:
             at += 1 + length
     at = _HEADER_DNS
-    while at < len(message):
+    while at < len(message) and len(found) < _DOMAINS:
         name, at = decode(shifted, at)
         if name is None:
             break

@@ -1,7 +1,8 @@
-"""simulated.py clock|blocking|asyncio: an emulated Pico and a peer in its simulated time.
+"""simulated.py clock|names|idle blocking|idle asyncio: an emulated Pico and a peer in its time.
 
 clock: tests/pico/clock.py asks an SNTP server, whose clock is as exact as the simulated one.
-blocking, asyncio: tests/pico/idle.py sleeps, and echoes what comes at any point of its time.
+idle: tests/pico/idle.py sleeps, and echoes what comes at any point of its time.
+names: tests/pico/names.py asks for a name whose answer does not fit into a datagram.
 A line of JSON tells what was seen.
 """
 
@@ -24,6 +25,9 @@ NOON = 1_900_000_000  # seconds of 1970's epoch when the power came on
 SINCE_1900 = 2_208_988_800
 SAMPLE = 97_000  # ns
 IDLE = 400 * emulator.MS
+STACK = slice(0x40000, 0x42000)  # core 0's, from the beginning of RAM (memmap_mp_rp2040.ld)
+PAINT = b"\xa5"
+RECORDS = 100
 
 
 class Lan:
@@ -114,5 +118,65 @@ def idle(kind):
     return {"trips_ms": trips, **seen}
 
 
-what = sys.argv[1]
-print(json.dumps(clock() if what == "clock" else idle(what)))
+def names():
+    lan = Lan("names.py")
+    board, sockets = lan.pico, lan.peer.sockets
+    asked = bytearray(512)
+    meta = udp.UdpMetadata()
+    datagrams = sockets.add(udp.Socket(rx=1024, tx=1024))
+    datagrams.bind(53)
+    listener = sockets.add(tcp.Listener(backlog=1, pool=1, rx=512, tx=4096))
+    listener.listen(53)
+    talks = []  # [connection, what it said]
+
+    def answer(query, flags, count):
+        """To an A query of 12 octets and a question; count: records, the question's at 12."""
+        end = query.index(0, 12) + 5
+        head = query[:2] + flags + bytes((0, 1, 0, count, 0, 0, 0, 0))
+        found = b"".join(
+            b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\0\0" + bytes((n,)) for n in range(count)
+        )
+        return head + query[12:end] + found
+
+    def serve(socket):
+        while socket is datagrams and (n := socket.recv_into(asked, meta)):
+            said = answer(bytes(asked[:n]), b"\x83\x80", 0)  # TC: ask by TCP
+            socket.send(said, len(said), meta)
+        while socket is listener and (connection := socket.accept()):
+            talks.append([connection, b""])
+            serve(connection)
+        for talk in talks:
+            if talk[0] is not socket:
+                continue
+            while socket.can_recv():
+                n = socket.recv_into(asked)
+                if not n:
+                    break
+                talk[1] += bytes(asked[:n])
+            query = talk[1]
+            if len(query) > 2 and len(query) == 2 + int.from_bytes(query[:2], "big"):
+                said = answer(query[2:], b"\x81\x80", RECORDS)
+                socket.send(len(said).to_bytes(2, "big") + said)
+                talk[1] = b""
+
+    lan.peer.serve = serve
+    board.wait_for(b"ready")
+    memory = board.mcu.sram
+    left = board.mcu.core.sp - 0x20000000 - STACK.start
+    memory[STACK.start : STACK.start + left] = PAINT * left
+    board.wait_for(b"found ")
+    found = board.wait_for(b"\n").split()
+    board.wait_for(b"by TCP ")
+    by_tcp, _, _, failovers = board.wait_for(b"\n").split()
+    stack = bytes(memory[STACK])
+    return {
+        "records": int(found[0]),
+        "ends": [word.decode() for word in found[1:]],
+        "by_tcp": int(by_tcp),
+        "failovers": int(failovers),
+        "stack_left": len(stack) - len(stack.lstrip(PAINT)),
+    }
+
+
+ROLES = {"clock": clock, "names": names, "idle": idle}
+print(json.dumps(ROLES[sys.argv[1]](*sys.argv[2:])))

@@ -1,5 +1,6 @@
 """In simulated time, where a millisecond is one: the clock that SNTP sets, and the sleep that the
-W5500's INT ends. And the clock once more by chrony, whose time is the wall's."""
+W5500's INT ends; and how deep in the C stack a name is found. The clock once more by chrony, whose
+time is the wall's."""
 
 import json
 import subprocess
@@ -13,12 +14,12 @@ from test_sntp import Chrony
 from harness import targets
 
 
-def simulated(what):
+def simulated(*what):
     """What tests/pico/simulated.py tells."""
     target = targets.Rp2()
     if target.missing():
         pytest.skip(f"target {target.name} is missing: {target.missing()}")
-    argv = ["nice", target.program(), "tests/pico/simulated.py", what]
+    argv = ["nice", target.program(), "tests/pico/simulated.py", *what]
     done = subprocess.run(argv, cwd=netlab.ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -36,11 +37,20 @@ def test_sntp_sets_the_clock():
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 def test_an_idle_server_sleeps_until_the_interrupt(kind):
-    told = simulated(kind)
+    told = simulated("idle", kind)
     # Whatever the board's timers (10 ms), whenever the frame comes.
     assert max(told["trips_ms"]) < 4.5, told
     # Between its milliseconds (USB's) it sleeps, and hardly looks at the chip.
     assert told["asleep"] > 0.8 * told["looks"] and told["accesses"] < 100, told
+
+
+def test_a_name_whose_answer_comes_by_tcp():
+    """What that needs is imported within a poll: of 8 KB of C stack enough is left for a program
+    that asks from within functions of its own."""
+    told = simulated("names")
+    assert told["ends"] == ["10.0.0.0", "10.0.0.63"] and told["records"] == 64, told
+    assert told["by_tcp"] == 1 and told["failovers"] == 0, told
+    assert told["stack_left"] >= 1536, told
 
 
 def test_sntp_by_chrony(pico, tmp_path):

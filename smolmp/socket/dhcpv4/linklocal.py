@@ -7,6 +7,8 @@
 The poll names it when `address` changed (text, None: there is none (yet)).
 """
 
+from errno import ENOTCONN
+
 from micropython import const
 
 from smolmp.socket.dhcpv4.probe import Probe
@@ -45,7 +47,7 @@ class LinkLocal:
     def start(self, iface):
         """Find an address, if that is not going on already. OSError(ENOTCONN): in no set."""
         if self.slot < 0:
-            raise OSError(107)
+            raise OSError(ENOTCONN)
         if self._iface is None:
             self._iface = iface
             self._probe.conflicts = 0

@@ -77,6 +77,7 @@ class Query(Lane):
         self._ident = 0
         self._question = b""
         self._message = None  # what is to be sent
+        self._short = None  # an answer that did not fit
         self._stream = None
         self._end = 0  # looks at it that are left
 
@@ -147,6 +148,9 @@ class Query(Lane):
         client = self.client
         iface = client.iface
         self._hang_up()
+        if not self._mdns and not client.servers:  # the lease that named them has gone
+            self._finish(AGAIN, [])
+            return
         client.asked += 1
         name = self._asked
         if self._mdns:
@@ -185,9 +189,7 @@ class Query(Lane):
         if self._mdns or self._server >= len(client.servers):
             self._server = 0
             self._round += 1
-            if self._round >= (3 if self._mdns else client.rounds) or (
-                not self._mdns and not client.servers
-            ):
+            if self._round >= (3 if self._mdns else client.rounds):
                 # Nobody on the link has it, or nobody could tell: then nobody should be asked for
                 # other candidates.
                 if self._mdns:
@@ -217,7 +219,9 @@ class Query(Lane):
 
     def on_timer(self, iface):
         if self._stream is None:
-            self._next_server()
+            short = self._short
+            if short is None or (not self._dial() and not self._answer(short)):
+                self._next_server()
             return
         message = self._stream.step()
         self._end -= 1
@@ -228,14 +232,14 @@ class Query(Lane):
 
     def process_error(self, iface):
         """Nobody is there, says an ICMP error: the next server, with the next poll."""
-        if not self._mdns and self._stream is None:
+        if not self._mdns and self._short is None:
             self.sockets.deadline(self.slot, iface.now)
 
     def receive(self, iface, at, end):
         rx = iface.rx
         if (
             self.done
-            or self._stream is not None
+            or self._short is not None
             or end - at < _HEADER_DNS
             or rx[at] << 8 | rx[at + 1] != self._ident
             or (self._mdns and not self._is_near(iface))
@@ -274,9 +278,12 @@ class Query(Lane):
             at = end
         elif questions or not self._mdns:
             return False
-        if message[2] & 2 and self._stream is None and not self._mdns:
+        if message[2] & 2 and self._short is None and not self._mdns:
             self.client.truncated += 1
-            if self._dial():
+            if "smolmp.socket.tcp" in sys.modules:  # this is not the moment to load it
+                # Nor is it for what that takes: a timer's call leaves more of a board's C stack.
+                self._short = message
+                self.sockets.deadline(self.slot, self.client.iface.now)
                 return True
         code = message[3] & 15
         if code == _NXDOMAIN:
@@ -347,12 +354,12 @@ class Query(Lane):
     # By TCP (RFC 7766).
 
     def _dial(self) -> bool:
-        if "smolmp.socket.tcp" not in sys.modules:
-            return False  # not the moment to load it
+        import smolmp.socket.tcp.active  # noqa: F401 - connect() would, further down the stack
         from smolmp.socket.dns.stream import Stream
 
         client = self.client
-        server = client.servers[self._server % len(client.servers)]
+        flow = self.flow  # who has answered: the servers may be others by now
+        server = format_address(from_words(flow[_FAMILY], flow, _REMOTE))
         query = wire.query(
             self._ident, self._question[:-4], self.record, 0 if not self._edns else client.edns
         )
@@ -369,6 +376,7 @@ class Query(Lane):
         if self._stream is not None:
             self.client.leaving.append(self._stream.close())
             self._stream = None
+        self._short = None
 
 
 def _mixed(iface, name: bytes) -> bytes:

@@ -255,6 +255,26 @@ def test_no_servers():
     assert query.done and query.error == dns.AGAIN
 
 
+def test_servers_that_go_while_a_query_goes_on():
+    """As when a new lease names none: an answer that asks for more, or silence, ends it."""
+    for more in ({"rcode": 1}, {"rcode": 2}, None):
+        names = Names(servers=[THEM])
+        query = names.query("example.org")
+        q = names.one()
+        names.client.servers.clear()
+        if more is None:
+            names.pass_time(2000)
+        else:
+            names.tell(q, q.message(**more))
+        assert query.done and query.error == dns.AGAIN, more
+    names = Names(servers=[THEM])
+    query = names.query("example.org")
+    q = names.one()
+    names.client.servers.clear()
+    assert names.tell(q, q.message(record("example.org", CNAME, name("other.org"))))
+    assert query.error == dns.AGAIN
+
+
 def test_search():
     def walk(text, search):
         names = Names(search=search)

@@ -136,6 +136,10 @@ def test_kiss_of_death():
     times = Times((THEM,))
     assert times.tell(times.asked(), stratum=0, reference=b"DENY")
     assert times.query.error == sntp.NOBODY
+    # A code that is no text.
+    times = Times((THEM,))
+    assert times.tell(times.asked(), stratum=0, reference=b"\xffA\xc3\0")
+    assert times.query.error == sntp.NOBODY and len(times.query.kissed[THEM]) == 4
 
 
 def test_kiss_in_a_later_round():

@@ -69,6 +69,7 @@ def test_addresses_leaves_out_what_is_no_host():
     value = bytes((10, 0, 0, 1, 0, 0, 0, 0, 224, 0, 0, 1, 127, 0, 0, 1, 255, 255, 255, 255))
     assert wire.addresses(value + bytes((10, 0, 0, 2, 9, 9))) == ["10.0.0.1", "10.0.0.2"]
     assert wire.addresses(None) == [] and wire.addresses(b"\x0a\0\0") == []
+    assert wire.addresses(b"\x0a\0\0\1" * 300) == ["10.0.0.1"] * 16
 
 
 def test_routes():

@@ -101,6 +101,9 @@ def test_search_list():
     assert wire.names(b"\x03lan\0\x01b\xc0\x00") == ["lan", "b.lan"]
     assert wire.names(b"\x03lan\0\x01b\xc0\x09") == ["lan"]  # a pointer forwards
     assert wire.names(b"\x03lan") == [] and wire.names(b"") == []
+    # One long name, and hundreds of pointers to it: the heap of a board is not theirs.
+    long = (b"\x3f" + b"a" * 63) * 3 + b"\0"
+    assert [len(text) for text in wire.names(long + b"\xc0\x00" * 400)] == [191] * 8
 
 
 def test_fold():
