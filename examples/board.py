@@ -15,7 +15,9 @@ elif sys.platform == "rp2":
 
         inplace.begin()  # .mpy files run from the flash, where tools/flash.py has prepared that
     except ImportError:
-        pass  # smolmp is in the firmware
+        from ports.rp2 import resident  # smolmp is in the firmware
+
+        resident.begin(True)
 
 
 def ethernet():

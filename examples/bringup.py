@@ -9,7 +9,7 @@ from smolmp.net import Net
 # `tcp` connections at a time, each with `rx` and `tx` octets of buffer, and `udp` sockets.
 net = Net(board.ethernet(), hostname="pico", tcp=4, udp=2, rx=2048, tx=2048)
 net.install()  # from here on, `import socket` finds this stack
-if not net.wait_up(15000):
+if not net.wait_up():
     raise OSError("no cable, or no DHCP server")
 print(net)
 

@@ -13,7 +13,8 @@ with open("capture.pcap", "wb") as file:
     # A Device around the Device. 128 octets of each frame are enough for all headers.
     device = PcapWriter(board.ethernet(), file, time.ticks_us, snaplen=128)
     net = Net(device, hostname="pico", tcp=2, udp=1, rx=1024, tx=1024)
-    net.wait_up()
+    if not net.wait_up():
+        raise OSError("no cable, or no DHCP server")
     print("ping", net.iface.ip_addrs[0].split("/")[0])
     while device.frames < FRAMES:
         net.wait(1000)

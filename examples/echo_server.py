@@ -5,7 +5,8 @@ import board
 from smolmp.net import Net
 
 net = Net(board.ethernet(), hostname="pico", tcp=6, udp=1, rx=1024, tx=1024).install()
-net.wait_up()
+if not net.wait_up():
+    raise OSError("no cable, or no DHCP server")
 
 import select  # noqa: E402
 import socket  # noqa: E402

@@ -7,7 +7,8 @@ from smolmp.net import Net
 HOST = "example.org"
 
 net = Net(board.ethernet(), hostname="pico", tcp=2, udp=2, rx=4096, tx=1024).install()
-net.wait_up()
+if not net.wait_up():
+    raise OSError("no cable, or no DHCP server")
 
 import socket  # noqa: E402
 

@@ -1,16 +1,16 @@
 """A web server with asyncio, and something else that goes on beside it."""
 
 import asyncio
-import gc
 
 import board
 
 from smolmp.net import Net
 
 net = Net(board.ethernet(), hostname="pico", tcp=8, udp=1, rx=1024, tx=1024).install()
-net.wait_up()
+if not net.wait_up():
+    raise OSError("no cable, or no DHCP server")
 
-PAGE = "<title>pico</title><h1>smolmp</h1><p>up for %d s, %d octets free</p><pre>%s</pre>\n"
+PAGE = "<title>pico</title><h1>smolmp</h1><p>up for %d s</p><pre>%s</pre>\n"
 seconds = 0
 
 
@@ -21,7 +21,7 @@ async def serve(reader, writer):
             pass
         status = "200 OK" if request[1:2] == [b"/"] else "404 Not Found"
         writer.write("HTTP/1.0 %s\r\nContent-Type: text/html\r\n\r\n" % status)
-        writer.write(PAGE % (seconds, gc.mem_free(), net))
+        writer.write(PAGE % (seconds, net))
         await writer.drain()
     except (OSError, asyncio.TimeoutError) as error:
         print("a client was lost:", error)

@@ -57,11 +57,11 @@ NOT_MODULES = ("manifest.py", "main.py")
 PARTS = {
     "core": (
         "Ethernet, ARP, IPv4, ICMP echo: the Interface and its SocketSet",
-        ("smolmp/iface/__init__.py", "smolmp/socket/set.py", "smolmp/phy/device.py"),
+        ("smolmp/iface/*.py", "smolmp/socket/set.py", "smolmp/phy/device.py"),
         (),
     ),
     "ipv4-tcp": ("TCP over IPv4", ("smolmp/socket/tcp/*.py",), ("core",)),
-    "udp": ("UDP over IPv4", ("smolmp/socket/udp.py",), ("core",)),
+    "udp": ("UDP over IPv4", ("smolmp/socket/udp*.py",), ("core",)),
     "dhcp": ("a DHCPv4 client and link-local addresses", ("smolmp/socket/dhcpv4/*.py",), ("udp",)),
     "dns": (
         "a DNS client, which fetches large answers by TCP",
@@ -89,8 +89,9 @@ PARTS = {
         (),
     ),
 }
-# What a board's own part, "rp2" or "esp32", contains besides all modules of its port.
-PORT_PARTS = ("ipv4-tcp", "udp")
+# What a board's own part, "rp2" or "esp32", contains besides all modules of its port: whatever the
+# examples want.
+PORT_PARTS = ("net", "icmp", "debug")
 
 
 class PackError(Exception):

@@ -116,6 +116,19 @@ def test_a_list_names_whatever_its_files_mention(served, name):
             assert near & files, f"{file} imports {match[1]}, which {name}.json does not name"
 
 
+@pytest.mark.parametrize("port", pack.PORTS)
+def test_a_boards_own_list_is_enough_for_the_examples(port):
+    """And for what the README has a program import."""
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    shown = "\n".join(re.findall(r"`((?:from|import) [^`;]+)", readme))
+    texts = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
+    assert len(texts) > 5 and "smolmp.net" in shown, texts.keys()
+    for name, text in {**texts, "README.md": shown}.items():
+        others = tuple(f"ports/{other}/" for other in pack.PORTS if other != port)
+        wanted = {file for file in TREE.imported_by(text, name) if not file.startswith(others)}
+        assert wanted <= set(lists()[port]), name
+
+
 def test_every_architecture_has_every_module(tmp_path):
     without_code = {}
     for architecture in pack.ARCHITECTURES:
