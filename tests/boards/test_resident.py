@@ -189,3 +189,17 @@ import smolmp.net.aio
 print(id(smolmp.net.aio) >> 28)
 """
     assert run(program).splitlines() == ["True", "[1, 1, 1]", "[1, 6, 17]", "1 that that", "2"]
+
+
+def test_unit_tests_pass_with_objects_in_flash():
+    """One file of them; `pytest tests/unit --target rp2-resident` runs all, in seven minutes."""
+    command = [sys.executable, "-m", "pytest", "-q", "tests/unit/tcp/test_half_close.py"]
+    done = subprocess.run(
+        [*command, "--no-skips", "--target", "rp2-resident"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
