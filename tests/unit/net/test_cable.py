@@ -3,6 +3,7 @@
 from support import BROADCAST, BROADCAST_MAC, frame, ip_bytes, udp
 
 from smolmp.net import Net
+from smolmp.socket.dhcpv4.linklocal import LinkLocal
 from tests.unit.phy.w5500_support import MAC, Rig
 from tests.unit.socket.dhcp_support import (
     ACK,
@@ -99,3 +100,24 @@ def test_lease_is_confirmed():
     assert host.net.dhcp.state == "BOUND" and host.net.is_up()
     host.net.dhcp.stop()  # no server hears of it: the clock stands still meanwhile
     host.net.down()
+
+
+# not from .mpy files: a whole stack and the chip do not fit
+def test_link_local_address_where_no_server_answers():
+    """RFC 3927, by choice; the server is asked on, and its address takes over."""
+    host = Host()
+    net = host.net
+    net.dhcp.fallback = net.sockets.add(LinkLocal())
+    net.dhcp.patience = 1
+    host.run(12000)
+    assert net.is_up() and [cidr[:8] for cidr in net.iface.ip_addrs] == ["169.254."]
+    assert "link-local 169.254." in repr(net)
+    asked = []
+    while not asked:
+        asked = host.asked(host.run(1000))
+    host.answer(asked[0], OFFER)
+    host.answer(host.asked(host.run(50))[0], ACK)
+    host.run(2000)
+    assert list(net.iface.ip_addrs) == [US + "/24"]
+    net.dhcp.stop()
+    net.down()
