@@ -52,7 +52,7 @@ WORDS = const(29)  # 26 and 28 are w5500.py's, 27 is the sink
 
 _BSY = const(24)  # the bit in a channel's CTRL
 _LEAST = const(16)  # length and Ethernet header
-_MOST = const(1516)
+_MOST = const(1520)  # and the longest frame, VLAN tag included
 _RUNT = const(60)  # the shortest frame without its FCS (IEEE 802.3 3.2.8)
 _AGAIN = const(16)
 _PATIENCE = const(400)  # reads of Sn_IR, 4 us each: a frame takes 1.2 ms at 10 Mbit/s
@@ -137,7 +137,7 @@ def land(w: ptr32) -> int:
 def receive(w: ptr32, script: ptr8, held: ptr8, frame: ptr8, room: int) -> int:
     """The next frame at frame[0:n]: n, its length, 0 when there is none, or what is wrong.
 
-    `held` holds w[_SIZE] octets (at least 1516, a multiple of 4), script 32, frame `room`.
+    `held` holds w[_SIZE] octets (at least 1520, a multiple of 4), script 32, frame `room`.
     """
     got = 0
     while True:

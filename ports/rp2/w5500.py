@@ -22,7 +22,7 @@ from ports.rp2.bus import LONG, WORDS, alert, land, receive, run, transmit
 from rp2 import DMA
 from smolmp.phy.wiznet import Wiznet
 
-_SIZE = const(1516)  # read at once at most: a full frame and its length
+_SIZE = const(1520)  # read at once at most: a length and the longest frame, VLAN tag included
 
 # Words of bus.py.
 _SPI = const(0)

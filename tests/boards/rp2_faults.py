@@ -132,6 +132,20 @@ def test_frames_that_are_too_long_for_the_stack():
     rig.works()
 
 
+def test_a_frame_with_a_vlan_tag():
+    """IEEE 802.3 3.2.7: four octets more. It is no reason to take the chain of lengths for lost."""
+    rig = Rig()
+    sys.modules[type(rig.chip).__module__].LONGEST = 1518
+    rig.receive(frame(1518), frame(1518, first=5), frame(100, first=7))
+    for expected in (frame(1518), frame(1518, first=5), frame(100, first=7)):
+        assert rig.take() == expected
+    rig.run("buf = bytearray(1514)")  # as the stack has it
+    rig.receive(frame(1518), frame(400, first=3))
+    assert rig.take() == frame(400, first=3)
+    assert rig.counted() == {"dropped": 1}
+    rig.works()
+
+
 def test_sendok_never_comes():
     rig = Rig()
     rig.chip.mute = True
