@@ -133,7 +133,7 @@ def test_frames_that_are_too_long_for_the_stack():
 
 
 def test_a_frame_with_a_vlan_tag():
-    """IEEE 802.3 3.2.7: four octets more. It is no reason to take the chain of lengths for lost."""
+    """IEEE 802.3 3.2.7: four octets more, no reason to take the chain of lengths for lost."""
     rig = Rig()
     sys.modules[type(rig.chip).__module__].LONGEST = 1518
     rig.receive(frame(1518), frame(1518, first=5), frame(100, first=7))
