@@ -105,8 +105,8 @@ class Emac(Device):
         for pin in (mdc, mdio):
             if pin not in reg.MUX_AT or pin in reg.RMII_OUTPUTS + reg.RMII_INPUTS + (0,):
                 raise ValueError("GPIO%s cannot be mdc or mdio" % pin)
-        self._mac = parse_mac(mac)
-        if self._mac[0] & 1:
+        self.mac = parse_mac(mac)
+        if self.mac[0] & 1:
             raise ValueError("not a unicast hardware address: " + mac)
         self.dropped = self.lost = self.rx_errors = self.tx_errors = 0
         self.missed = self.overflows = self.starved = self.underflows = 0
@@ -185,7 +185,7 @@ class Emac(Device):
         bus.write(reg.MAC_INTERRUPT_MASK, 0x7FF)
         bus.write(reg.MAC_FLOW, 0)  # no pause frames
         self._configure_mac(False)
-        self._write_address(0, self._mac)
+        self._write_address(0, self.mac)
         self._write_filter()
         mode = reg.BUS_MIXED | reg.BUS_ALIGNED | reg.BUS_BURST_32 | reg.BUS_ALTERNATE
         bus.write(reg.DMA_BUS_MODE, mode)
@@ -432,7 +432,7 @@ class Emac(Device):
     def __repr__(self):
         phy = self.phy
         lines = [
-            "Emac %s (EXPERIMENTAL: not run on hardware)" % format_mac(self._mac),
+            "Emac %s (EXPERIMENTAL: not run on hardware)" % format_mac(self.mac),
             "  PHY   %s at %d, id 0x%08x" % (phy.name, phy.address, phy.id),
             "  link  down",
         ]

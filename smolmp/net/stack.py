@@ -33,8 +33,9 @@ class Net(Pool):
     None: by DHCP, which tells the gateway and name servers, too; see wait_up().
     `dns`: addresses of name servers, `search`: domains to look in. `hosts`: {name: address} known
     without asking.
-    `hardware_addr`: None makes one out of machine.unique_id(), or at random. `seed`: 16 octets
-    that nobody can guess; None asks os.urandom.
+    `hardware_addr`: None takes the one that the device lets pass (its `mac`), or makes one out of
+    machine.unique_id(), or at random. `seed`: 16 octets that nobody can guess; None asks
+    os.urandom.
     `tcp`: connections at a time, those that are closing included, each with `rx` and `tx` octets
     of buffer (`listen()` takes half of what is free then, and lets `backlog` of them wait even
     when it is told fewer: asyncio's servers ask for 5); `udp`: UDP sockets at a time, each with
@@ -75,8 +76,9 @@ class Net(Pool):
         self.addresses = (address,) if isinstance(address, str) else tuple(address or ())
         self.gateway = gateway
         seed = names.random(16) if seed is None else seed
-        mac = hardware_addr or format_mac(names.hardware_addr())
-        self.iface = Interface(device, mac, (), None, seed, clock(), **options)
+        # A chip that filters has been told one.
+        own = hardware_addr or format_mac(getattr(device, "mac", None) or names.hardware_addr())
+        self.iface = Interface(device, own, (), None, seed, clock(), **options)
         self.polled = clock()
         self._cable = self.iface._link
         self._timer = None

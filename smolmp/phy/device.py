@@ -33,6 +33,7 @@ Rules that the stack relies on:
 - Neither changes buf elsewhere than recv in buf[0:n].
 - A frame is whole or not there. One that is longer than buf, or was damaged, is dropped and
   counted by the driver, never cut.
+- A device that lets only frames to its own address pass has that, 6 octets, as `mac`.
 - Errors of the hardware are counters and a link that is down. An exception goes through poll
   to the program: only for what it must know, such as a device that was unplugged.
 """

@@ -3,12 +3,10 @@
 from ports.rp2 import boards
 from smolmp.net import Net
 
-MAC = "02:00:00:00:00:01"
 net = Net(
-    boards.w5500_evb_pico(MAC),
+    boards.w5500_evb_pico("02:00:00:00:00:01"),
     "192.168.69.1/24",
     dns=("192.168.69.100",),
-    hardware_addr=MAC,
     tcp=1,
     udp=1,
     rx=512,
