@@ -65,10 +65,12 @@ def smolmp():
         ("smolmp-sleeping", "unix64", "--sleep"),
         ("smolmp-i386-sleeping", "unix32", "--sleep"),
         ("smolmp-busy-poll", "unix64", "--spin %d" % SPIN_US),
+        ("smolmp-offload", "unix64", "--offload"),
+        ("smolmp-offload-i386", "unix32", "--offload"),
     ):
         command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
         line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} %s" % (shlex.join(command), how)
-        rows.append({"name": name, "cmd": line})
+        rows.append({"name": name, "cmd": line, "offload": how == "--offload"})
     modes = ["echo", "udpecho", "echo-spin", "udpecho-spin"]
     rows[3]["modes"] = modes  # what a talk costs asleep
     command = [netlab.interpreter("unix64"), "-X", "heapsize=16m", NET_PEER]

@@ -22,7 +22,7 @@ from smolmp.socket.tcp.acknowledge import follow
 from smolmp.socket.tcp.receive import owe, schedule_ack
 from smolmp.socket.tcp.statistics import lap
 from smolmp.socket.tcp.steps import settle
-from smolmp.storage.kernels import ring_write_sum
+from smolmp.storage.kernels import ring_write, ring_write_sum
 from smolmp.wire.checksum import copy_checksum
 
 _OPTIONS = const(29)
@@ -59,7 +59,8 @@ _FEW = const(64)  # octets that are copied one by one
 _MUCH = const(256)  # octets, from where a board's copy_checksum() is worth its call
 _MEDIUM_ETHERNET = const(1)
 
-_E_ETHER = const(10)  # behind the template, the frame's first ten words
+_E_ETHER = const(10)  # behind the template, the frame's first ten words: 1 it has a link header,
+_RX_TCP = const(4)  # 4 the device has verified TCP's checksum
 _E_ACKED = const(11)  # SEG.ACK - SND.UNA of the batch so far
 _E_WORDS = const(12)
 
@@ -102,7 +103,7 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
     for one piece, by ring_write_sum for two.
     """
     w = ptr32(block)
-    if words[_E_ETHER]:
+    if words[_E_ETHER] & 1:
         if ((f[0] ^ words[0]) >> 16) & 0xFFFF or f[1] != words[1]:
             return 0
         if f[2] != words[2] or f[3] != words[3]:
@@ -193,6 +194,8 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
                 else:
                     v += p[i]
                 i += 1
+        elif words[_E_ETHER] & _RX_TCP:
+            ring_write(ring, block, _RX, 0, rx, 36 + header, n)
         elif n > room or n >= _MUCH and not wide or (n | (end + int(ptr32(ring)))) & 3:
             v = (v & 0xFFFF) + (v >> 16)
             v = (v & 0xFFFF) + (v >> 16)
@@ -242,7 +245,7 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             words = kept
     v = (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
     v = (v & 0xFFFF) + (v >> 16)
-    if v != 0xFFFF:
+    if v != 0xFFFF and words[_E_ETHER] & _RX_TCP == 0:
         return 0  # what was written behind the ring's end is not there until its length says so
     if header == 32 and w[_UNACKED] == 0:
         w[_TS_RECENT] = stamp
@@ -331,7 +334,7 @@ class Express:
                 kit[_K_SLOT] = socket.slot
             kit[_K_INWARD] = iface.inward
             kit[_K_SECOND] = iface.seconds
-            self.words[_E_ETHER] = iface.medium == _MEDIUM_ETHERNET
+            self.words[_E_ETHER] = iface.checksums & _RX_TCP | (iface.medium == _MEDIUM_ETHERNET)
             remember(self.words, iface.rx)
             sockets.lane = self
 
