@@ -59,10 +59,12 @@ _FEW = const(64)  # octets that are copied one by one
 _MUCH = const(256)  # octets, from where a board's copy_checksum() is worth its call
 _MEDIUM_ETHERNET = const(1)
 
-_E_ETHER = const(10)  # behind the template, the frame's first ten words: 1 it has a link header,
-_RX_TCP = const(4)  # 4 the device has verified TCP's checksum
+_RX_TCP = const(4)  # of Device.checksums
+
+_E_ETHER = const(10)  # behind the template, the frame's first ten words
 _E_ACKED = const(11)  # SEG.ACK - SND.UNA of the batch so far
-_E_WORDS = const(12)
+_E_VERIFIED = const(12)  # not 0: the device looks at TCP's checksum
+_E_WORDS = const(13)
 
 _K_SOCKET = const(0)  # of Express.kit
 _K_BLOCK = const(1)
@@ -103,7 +105,7 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
     for one piece, by ring_write_sum for two.
     """
     w = ptr32(block)
-    if words[_E_ETHER] & 1:
+    if words[_E_ETHER]:
         if ((f[0] ^ words[0]) >> 16) & 0xFFFF or f[1] != words[1]:
             return 0
         if f[2] != words[2] or f[3] != words[3]:
@@ -182,7 +184,9 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             room = w[_RX] - end
         one = 1
         wide = int(one << 31 > 0)
-        if n <= _FEW and n <= room:  # not on a board: the lane would not fit into a flash page
+        if words[_E_VERIFIED]:  # not on a board: the lane would not fit into a flash page
+            ring_write(ring, block, _RX, 0, rx, 36 + header, n)
+        elif n <= _FEW and n <= room:  # not on a board: nor with this
             # What people type and programs ask: the call would cost more.
             p = ptr8(int(f) + 36 + header)
             d = ptr8(end + int(ptr32(ring)))
@@ -194,8 +198,6 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
                 else:
                     v += p[i]
                 i += 1
-        elif words[_E_ETHER] & _RX_TCP:
-            ring_write(ring, block, _RX, 0, rx, 36 + header, n)
         elif n > room or n >= _MUCH and not wide or (n | (end + int(ptr32(ring)))) & 3:
             v = (v & 0xFFFF) + (v >> 16)
             v = (v & 0xFFFF) + (v >> 16)
@@ -245,7 +247,9 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             words = kept
     v = (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
     v = (v & 0xFFFF) + (v >> 16)
-    if v != 0xFFFF and words[_E_ETHER] & _RX_TCP == 0:
+    if words[_E_VERIFIED]:  # not on a board
+        v = 0xFFFF
+    if v != 0xFFFF:
         return 0  # what was written behind the ring's end is not there until its length says so
     if header == 32 and w[_UNACKED] == 0:
         w[_TS_RECENT] = stamp
@@ -334,8 +338,10 @@ class Express:
                 kit[_K_SLOT] = socket.slot
             kit[_K_INWARD] = iface.inward
             kit[_K_SECOND] = iface.seconds
-            self.words[_E_ETHER] = iface.checksums & _RX_TCP | (iface.medium == _MEDIUM_ETHERNET)
-            remember(self.words, iface.rx)
+            words = self.words
+            words[_E_ETHER] = iface.medium == _MEDIUM_ETHERNET
+            words[_E_VERIFIED] = iface.checksums & _RX_TCP
+            remember(words, iface.rx)
             sockets.lane = self
 
     def forget(self, socket):
