@@ -1,4 +1,5 @@
 # ports/unix/offload.py: what it makes of a virtio_net_hdr, and which checksums it looks at.
+# targets: unix64 unix32 unix64-wheel shim
 import random
 import struct
 from array import array

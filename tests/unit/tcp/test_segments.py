@@ -1,5 +1,7 @@
 # A device that cuts TCP segments and brings joined ones (Device.segments): what leaves is what
 # would have left without it; what comes is more at once than the MTU.
+# targets: unix64 unix32 unix64-wheel shim
+# (a board has no room for two frames of 64 KiB)
 import gc
 
 import micropython
@@ -24,7 +26,6 @@ def stream(p):
     return got, [(g.seq, len(g.payload), g.flags) for g in out]
 
 
-# not on a board: two frames of 64 KiB
 def test_what_is_queued_leaves_in_one_piece_but_its_ends():
     p, s, device = cutting(tx=8192)
     data = pattern(2050)
@@ -39,7 +40,6 @@ def test_what_is_queued_leaves_in_one_piece_but_its_ends():
     assert (s.w[17], s.w[18]) == (2050, 2050)
 
 
-# not on a board: two frames of 64 KiB
 def test_full_segments_only():
     """What is no multiple of the MSS is cut off the super-segment, not sent with it (Nagle)."""
     for n in (100, 101, 199, 200, 201, 299, 300, 1000, 1001):
@@ -57,7 +57,6 @@ def test_full_segments_only():
         assert got + rest == data
 
 
-# not on a board: two frames of 64 KiB
 def test_window_ends_it():
     for window in (250, 300, 350, 1000):
         p, s, device = cutting(window=window)
@@ -73,7 +72,6 @@ def test_window_ends_it():
         assert len(more) == len(got)
 
 
-# not on a board: two frames of 64 KiB
 def test_congestion_window_ends_it():
     p, s, device = cutting(congestion="reno")
     s.w[60] = 1000  # cwnd
@@ -89,7 +87,6 @@ def test_congestion_window_ends_it():
     assert got + more == pattern(4000)[:1700], len(more)
 
 
-# not on a board: two frames of 64 KiB
 def test_budget_counts_segments():
     p, s, device = cutting(tx=8192)
     assert s.send(pattern(8000)) == 8000
@@ -103,7 +100,6 @@ def test_budget_counts_segments():
     assert p.iface.poll_delay(p.now & 0x3FFFFFFF, p.sockets) == 0
 
 
-# not on a board: two frames of 64 KiB
 def test_device_has_a_largest_packet():
     for most in (140, 240, 339, 1040):
         p, s, device = cutting(segments=most, mtu=140)
@@ -114,7 +110,6 @@ def test_device_has_a_largest_packet():
         assert max(k for k, _ in device.cuts) == (most - 40) // 100
 
 
-# not on a board: two frames of 64 KiB
 def test_64_kib_at_once():
     for stamps in (False, True):
         gc.collect()
@@ -140,7 +135,6 @@ def test_64_kib_at_once():
         assert got == data
 
 
-# not on a board: two frames of 64 KiB
 def test_ring_wraps_within_it():
     """The text lies in two pieces, at odd places, and the sequence numbers pass 2**32."""
     p, s, device = cutting(tx=3001, iss=0xFFFFF000)
@@ -160,7 +154,6 @@ def test_ring_wraps_within_it():
     assert len(device.cuts) > 5
 
 
-# not on a board: two frames of 64 KiB
 def test_busy_device_gets_it_again():
     p, s, device = cutting()
     assert s.send(pattern(2000)) == 2000
@@ -174,7 +167,6 @@ def test_busy_device_gets_it_again():
     assert got + more == pattern(2000) and device.cuts
 
 
-# not on a board: two frames of 64 KiB
 def test_loss_in_the_middle_is_resent_alone():
     p, s, device = cutting(sack=True)
     assert s.send(pattern(2000)) == 2000
@@ -199,7 +191,6 @@ def test_loss_in_the_middle_is_resent_alone():
     assert stream(p)[0] == pattern(500, 3)
 
 
-# not on a board: two frames of 64 KiB
 def test_loss_of_all_is_resent():
     p, s, device = cutting()
     assert s.send(pattern(1500)) == 1500
@@ -222,7 +213,6 @@ def test_loss_of_all_is_resent():
     assert got == pattern(1500)
 
 
-# not on a board: two frames of 64 KiB
 def test_duplicate_acks_of_its_pieces():
     """NewReno, no SACK: the first of them is lost (RFC 6582)."""
     p, s, device = cutting()
@@ -236,7 +226,6 @@ def test_duplicate_acks_of_its_pieces():
     assert s.send_queue() == 0
 
 
-# not on a board: two frames of 64 KiB
 def test_fin_goes_by_itself():
     p, s, device = cutting()
     assert s.send(pattern(1000)) == 1000
@@ -246,7 +235,6 @@ def test_fin_goes_by_itself():
     assert got == pattern(1000) and out[-1] == (901, 100, "FPA")
 
 
-# not on a board: two frames of 64 KiB
 def test_ecn_marks_all_of_it_and_cwr_the_first_only():
     p = Peer(device=Cutter())
     s = p.listen(80)
@@ -269,7 +257,6 @@ def test_ecn_marks_all_of_it_and_cwr_the_first_only():
     assert [("C" in g.flags) for g in out] == [True] + [False] * (len(out) - 1) and len(out) > 2
 
 
-# not on a board: two frames of 64 KiB
 def test_no_allocation():
     p, s, device = cutting(mss=1460, tx=60000, window=65535)
 
@@ -301,7 +288,6 @@ def test_no_allocation():
 # Receiving.
 
 
-# not on a board: two frames of 64 KiB
 def test_large_segment_is_taken_whole_and_acknowledged_at_once():
     for checksums in (0, VERIFIED):
         gc.collect()
@@ -326,7 +312,6 @@ def test_large_segment_is_taken_whole_and_acknowledged_at_once():
         assert n == len(data) and buf == data
 
 
-# not on a board: two frames of 64 KiB
 def test_express_lane_takes_what_the_device_has_verified():
     """Several behind each other in one poll: all but the first go by the lane, none is summed."""
     p, s, device = cutting(mss=1460, rx=30001, window=65535, checksums=VERIFIED)
@@ -352,7 +337,6 @@ def test_express_lane_takes_what_the_device_has_verified():
     assert got == data[:at]
 
 
-# not on a board: two frames of 64 KiB
 def test_without_verification_a_wrong_sum_is_not_taken():
     p, s, device = cutting(mss=1460, rx=30000, window=65535)
     for _ in range(2):
@@ -362,7 +346,6 @@ def test_without_verification_a_wrong_sum_is_not_taken():
     assert s.recv_queue() == 0 and p.iface.counters[6] == 2
 
 
-# not on a board: two frames of 64 KiB
 def test_beyond_the_window_partly():
     for checksums in (0, VERIFIED):
         p, s, device = cutting(mss=1460, rx=10000, window=65535, checksums=checksums)
@@ -382,7 +365,6 @@ def test_beyond_the_window_partly():
         assert s.recv_into(buf) == 10000 and buf[:10000] == data[10000:20000]
 
 
-# not on a board: two frames of 64 KiB
 def test_out_of_order_is_sacked_whole():
     p, s, device = cutting(mss=1460, rx=100000, window=65535, sack=True, checksums=VERIFIED)
     data = pattern(60000)
@@ -396,7 +378,6 @@ def test_out_of_order_is_sacked_whole():
     assert s.recv_into(buf) == 60000 and buf == data
 
 
-# not on a board: two frames of 64 KiB
 def test_hostile_lengths():
     """The IP header's length rules, and what it says must be there."""
     p, s, device = cutting(mss=1460, rx=100000, window=65535, checksums=VERIFIED)
@@ -422,7 +403,6 @@ def test_hostile_lengths():
     assert s.recv_queue() == 50000
 
 
-# not on a board: two frames of 64 KiB
 def test_mss_that_we_announce_is_the_mtu_s():
     device = Cutter()
     p = Peer(device=device)
