@@ -23,7 +23,7 @@ import micropython
 from micropython import const
 
 import smolmp.socket.tcp.segments  # noqa: F401 - TCP makes use of cut()
-from ports.unix import awake, descriptor, tuntap
+from ports.unix import awake, descriptor, kernels, tuntap
 from ports.unix.descriptor import Descriptor, _aim
 from smolmp.phy.device import RX_TCP, RX_UDP
 from smolmp.wire.checksum import checksum
@@ -205,6 +205,7 @@ class Offload(Descriptor):
                     descriptor.raise_errno(name)
                 finally:
                     descriptor.c_close(fd)
+        kernels.install()
         self._link_header = 0 if tun else 14
         medium = _IP if tun else _ETHERNET
         super().__init__(fd, medium, mtu or descriptor.device_mtu(name), 0, longest)

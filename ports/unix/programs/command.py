@@ -144,9 +144,10 @@ def host(text, options):
 
 def open_device(name, options):
     """the Device that the arguments name, in the middleware that the options ask for"""
-    from ports.unix import awake
+    from ports.unix import awake, kernels
     from ports.unix.descriptor import Descriptor
 
+    kernels.install()
     mtu = options.mtu or None
     longest = 0 if options.sleep else awake.LONGEST
     try:
