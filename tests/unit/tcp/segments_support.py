@@ -20,7 +20,8 @@ class Cutter(PacketQueue):
         super().__init__(IP, mtu, frames=256, size=200 * 1024, checksums=checksums)
         self.segments = segments
         self.cuts = []
-        self.refuse = 0  # so many of them find it busy
+        self.asked = 0
+        self.refuse = ()  # the numbers of the calls of cut() that find it busy
         self.rec = array("i", bytes(4 * 56))
 
     def cut(self, buf, start, end, size):
@@ -34,8 +35,8 @@ class Cutter(PacketQueue):
         assert not rec[27] & 0x87  # FIN, SYN, RST, CWR
         n = rec[24]
         assert n > 0 and size + (rec[23] - start) <= self.mtu
-        if self.refuse:
-            self.refuse -= 1
+        self.asked += 1
+        if self.asked in self.refuse:
             return False
         self.cuts.append(((n + size - 1) // size, n))
         head = rec[23] - start

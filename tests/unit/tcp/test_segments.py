@@ -155,16 +155,66 @@ def test_ring_wraps_within_it():
 
 
 def test_busy_device_gets_it_again():
-    p, s, device = cutting()
-    assert s.send(pattern(2000)) == 2000
-    device.refuse = 1
+    p, s, device = cutting(segments=1040, window=4000)
+    assert s.send(pattern(2500)) == 2500
+    device.refuse = (1, 3)
+    p.poll()
+    p.nothing()
+    assert s.w[17] == s.w[18] == 0  # what did not leave is not sent
+    assert p.iface.poll_delay(p.now & 0x3FFFFFFF, p.sockets) == 1
     p.poll()
     got, _ = stream(p)
-    assert got == pattern(2000)[:100] and not device.cuts  # what did not leave is not sent
-    assert s.w[17] == s.w[18] == 100
+    assert got == pattern(2500)[:1000] and device.cuts == [(10, 1000)]
+    assert s.w[17] == s.w[18] == 1000 and p.iface.counters[2] == 2
     p.poll()
     more, _ = stream(p)
-    assert got + more == pattern(2000) and device.cuts
+    assert got + more == pattern(2500)
+
+
+def test_after_an_idle_time_cwnd_is_restarted_first():
+    """RFC 5681 4.1: no more than the restart window leaves."""
+    p, s, device = cutting(congestion="reno", tx=16384, window=20000)
+    s.w[60] = s.w[62] = 9000
+    assert s.send(pattern(9000)) == 9000
+    p.poll()
+    got, _ = stream(p)
+    assert len(got) > 6000
+    while len(got) < 9000:
+        p.send("A", 1, 1 + len(got), window=20000)
+        got += stream(p)[0]
+    p.send("A", 1, 9001, window=20000)
+    p.pass_time(10000)
+    assert s.send(pattern(9000)) == 9000
+    p.poll()
+    got, _ = stream(p)
+    assert len(got) == 1000, len(got)  # IW of ten segments (RFC 6928)
+
+
+def test_pending_ack_rides_on_it():
+    p, s, device = cutting()
+    p.send("A", 1, 1, b"x" * 50)
+    p.nothing()
+    assert s.send(pattern(1000)) == 1000
+    p.poll()
+    out = p.drain()
+    assert [g.ack for g in out] == [51] * 10
+    p.pass_time(50)
+    p.nothing()
+
+
+def test_probe_of_a_shut_window_goes_alone():
+    p, s, device = cutting(window=1000)
+    assert s.send(pattern(4000)) == 4000
+    p.poll()
+    assert len(stream(p)[0]) == 1000
+    p.send("A", 1, 1001, window=0)
+    cuts = len(device.cuts)
+    p.pass_time(5000)
+    assert [len(g.payload) for g in p.drain()] == [1]
+    assert len(device.cuts) == cuts
+    p.send("A", 1, 1002, window=3000)
+    got, _ = stream(p)
+    assert got == pattern(4000)[1001:4000] and len(device.cuts) > cuts
 
 
 def test_loss_in_the_middle_is_resent_alone():
