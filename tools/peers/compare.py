@@ -13,6 +13,10 @@ every measurement (build/bench.jsonl). The rows:
   the kernel did for the stack included.
 - `smolmp-sleeping`: it goes to sleep at once after each answer, as lwIP does (--sleep).
 - `smolmp-busy-poll`: it never sleeps within a talk (--spin).
+- `smolmp-offload`, `smolmp-offload-i386`: peer.py --offload, on a TAP whose kernel leaves
+  checksums out and moves up to 64 KiB of a connection per read and write (ports/unix/offload.py),
+  as it does for virtual machines. No other row has that, lwIP's neither: it tells what a program
+  gets, while `smolmp` beside it, frame by frame, tells what the stacks do.
 - `smolmp-sockets`, `smolmp-asyncio`: echo servers as programs have them, of smolmp.net's sockets
   that block and of asyncio's streams (net_peer.py).
 - `bare-tap`: a MicroPython loop that only reads, or only writes, full frames: nobody in
