@@ -22,7 +22,7 @@ WIDE = (
 )
 WIDE_ARCHITECTURES = ("x64",)
 # A branch that says of itself that it is for others.
-NOT_HERE = re.compile(r"^( +)if [^\n#]*:(?=  # not on a board: )", re.MULTILINE)
+NOT_HERE = re.compile(r"^( +)(if|elif) [^\n#]*:(?=  # not on a board)", re.MULTILINE)
 
 
 def prepared(name, text, architecture):
@@ -34,5 +34,5 @@ def prepared(name, text, architecture):
     if architecture not in WIDE_ARCHITECTURES:
         for pattern, instead in WIDE:
             text = pattern.sub(instead, text)
-        text = NOT_HERE.sub(r"\1if False:", text)
+        text = NOT_HERE.sub(r"\1\2 False:", text)
     return text

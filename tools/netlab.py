@@ -221,16 +221,25 @@ class Namespace:
             for feature in _OFFLOADS:  # one by one: what a device lacks is no error
                 self.run("ethtool", "-K", device, feature, "off", check=False)
 
-    def up(self, device, address=None, mtu=1500):
-        self.quiet(device)
+    def up(self, device, address=None, mtu=1500, quiet=True):
+        if quiet:
+            self.quiet(device)
         if address:
             self.run("ip", "addr", "add", address, "dev", device)
         self.run("ip", "link", "set", device, "mtu", str(mtu), "up")
 
-    def tap(self, name="tap0", address="%s/%d" % (KERNEL_IP, PREFIX_LEN), mtu=1500, mode="tap"):
-        """Makes a persistent TAP (mode "tun": a TUN) that is up, the kernel's end with address."""
+    def tap(
+        self,
+        name="tap0",
+        address="%s/%d" % (KERNEL_IP, PREFIX_LEN),
+        mtu=1500,
+        mode="tap",
+        quiet=True,
+    ):
+        """Makes a persistent TAP (mode "tun": a TUN) that is up, the kernel's end with address.
+        quiet False: a program may have the kernel offload what it can (--offload)."""
         self.run("ip", "tuntap", "add", "dev", name, "mode", mode)
-        self.up(name, address, mtu)
+        self.up(name, address, mtu, quiet)
 
     def open_tap(self, name="tap0", mode="tap", blocking=False):
         """A descriptor attached to the device, for a program that inherits it."""

@@ -22,7 +22,8 @@ _IFF_TAP = const(2)
 _IFF_NO_PI = const(0x1000)
 
 
-def _open(name, flags):
+def open_device(name, flags) -> int:
+    """A descriptor of the TUN or TAP `name`; flags: IFF_TAP and so on (linux/if_tun.h)."""
     if descriptor.ffi is None:
         raise OSError(
             "this MicroPython has no ffi to open %s with: inherit a descriptor (--fd) or use"
@@ -48,7 +49,7 @@ class Tap(Descriptor):
     """An Ethernet device: `Tap("tap0")`.  mtu None: what the kernel's end has."""
 
     def __init__(self, name="tap0", mtu=None, batch=None, longest=awake.LONGEST):
-        fd = _open(name, _IFF_TAP | _IFF_NO_PI)
+        fd = open_device(name, _IFF_TAP | _IFF_NO_PI)
         super().__init__(fd, _ETHERNET, mtu or descriptor.device_mtu(name), batch, longest)
         self.name = name
 
@@ -57,6 +58,6 @@ class Tun(Descriptor):
     """A device of bare IP packets: `Tun("tun0")`."""
 
     def __init__(self, name="tun0", mtu=None, batch=None, longest=awake.LONGEST):
-        fd = _open(name, _IFF_TUN | _IFF_NO_PI)
+        fd = open_device(name, _IFF_TUN | _IFF_NO_PI)
         super().__init__(fd, _IP, mtu or descriptor.device_mtu(name), batch, longest)
         self.name = name

@@ -110,8 +110,9 @@ class Interface(Configuration):
         mtu = device.mtu
         # The frames. Large buffers first: they stay where they are.
         # 4 octets more than fit: a device sees by them that a frame of full size was not cut.
-        self.rx = bytearray(_RX_NET + mtu + 4)
-        self.tx = bytearray(_TX_DATA + mtu)
+        most = getattr(device, "segments", 0) or mtu
+        self.rx = bytearray(_RX_NET + most + 4)
+        self.tx = bytearray(_TX_DATA + most)
         self.view = memoryview(self.rx)[_RX_LINK if ether else _RX_NET :]
         self.view_size = len(self.view)
         self.tx_start = _TX_LINK if ether else _TX_IPV4

@@ -62,6 +62,9 @@ class Device:
     of an Ethernet header are not part of it). checksums: the bits above that are done here."""
 
     loopback = False  # True: what the stack sends comes back to it
+    # The largest TCP/IPv4 packet in octets, beyond the mtu, that recv may bring, put together from
+    # several that came, and that cut() takes apart. 0: neither.
+    segments = 0
 
     def __init__(self, medium: int = ETHERNET, mtu: int = 1500, checksums: int = 0):
         self.medium = medium
@@ -84,6 +87,19 @@ class Device:
         dropped and counted, or the stack would come for ever.
         """
         raise NotImplementedError
+
+    def cut(self, buf, start: int, end: int, size: int) -> bool:
+        """Send the frame buf[start:end] as send() would, but as TCP segments of `size` octets of
+        text each, the last of what is left. For devices with `segments`.
+
+        It is a TCP segment behind an IPv4 header of 20 octets that says its whole length; where
+        its checksum belongs stands the sum of the pseudo header, not inverted (RFC 9293 3.1).
+        """
+        raise NotImplementedError
+
+    def plain(self):
+        """From now on frames are as a wire has them: none larger than the mtu (segments 0), each
+        with its checksums. Who changes frames says so before the stack is there."""
 
     def prepare(self, buf, start: int):
         """Nearly all that send() will get is buf[start:end]. The stack says so at set-up, leaves

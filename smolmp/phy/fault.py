@@ -244,7 +244,8 @@ class FaultInjector(Middleware):
 
     With all faults off it is transparent, except that `checksums` is 0: a device that verifies
     them for the stack would let our corruption through. (One that writes them into what is sent
-    still makes corrupted frames right again: switch that off at the device.)
+    still makes corrupted frames right again: switch that off at the device.) Nor are there frames
+    larger than the mtu: a fault befalls what a wire would carry.
     """
 
     def __init__(self, inner, seed=1, clock=None, frames=16, **faults):

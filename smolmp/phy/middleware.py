@@ -11,9 +11,16 @@ class Middleware(Device):
     keep a copy if you must, but hand it out in place. send gets the stack's frame, which may have
     to be sent again: never change it, copy first. What is not a Device's (fileno, close, ...) is
     found at inner.
+
+    segments: True: it knows that frames can be larger than the mtu, and about cut(); else `inner`
+    is told to keep to plain ones.
     """
 
-    def __init__(self, inner):
+    def __init__(self, inner, segments=False):
+        if segments:
+            self.segments = inner.segments
+        else:
+            inner.plain()
         super().__init__(inner.medium, inner.mtu, inner.checksums)
         self.inner = inner
         self.loopback = getattr(inner, "loopback", False)
@@ -23,6 +30,13 @@ class Middleware(Device):
 
     def send(self, buf, start: int, end: int) -> bool:
         return self.inner.send(buf, start, end)
+
+    def cut(self, buf, start: int, end: int, size: int) -> bool:
+        return self.inner.cut(buf, start, end, size)
+
+    def plain(self):
+        self.inner.plain()
+        self.segments = 0
 
     def prepare(self, buf, start: int):
         self.inner.prepare(buf, start)

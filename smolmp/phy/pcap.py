@@ -35,12 +35,13 @@ class PcapWriter(Middleware):
     rx, tx: which directions to write. snaplen: octets kept of a frame. epoch: the time of the
     first clock reading, in seconds since 1970.
 
-    A frame is written when it was received, or when the inner device took it. Nothing is
+    A frame is written when it was received, or when the inner device took it: as it then is, so
+    that what the device is to cut is written whole, and what is not checksummed is not. Nothing is
     allocated per frame when the stream's write is MicroPython's own (files, sockets, BytesIO).
     """
 
     def __init__(self, inner, stream, clock, rx=True, tx=True, snaplen=65535, epoch=0):
-        super().__init__(inner)
+        super().__init__(inner, True)
         if inner.medium == ETHERNET:
             linktype = _LINKTYPE_ETHERNET
         elif inner.medium == IP:
@@ -76,6 +77,13 @@ class PcapWriter(Middleware):
 
     def send(self, buf, start: int, end: int) -> bool:
         if not self.inner.send(buf, start, end):
+            return False
+        if self._tx:
+            self._write(buf, start, end - start)
+        return True
+
+    def cut(self, buf, start: int, end: int, size: int) -> bool:
+        if not self.inner.cut(buf, start, end, size):
             return False
         if self._tx:
             self._write(buf, start, end - start)

@@ -87,8 +87,9 @@ class Wire:
         self.devices = []
         self.programs = []
 
-    def tap(self, mode="tap", device="tap0", mtu=1500, snap=0):
-        self.kernel.tap(device, "%s/%d" % (self.kernel_ip, netlab.PREFIX_LEN), mtu, mode)
+    def tap(self, mode="tap", device="tap0", mtu=1500, snap=0, quiet=True):
+        address = "%s/%d" % (self.kernel_ip, netlab.PREFIX_LEN)
+        self.kernel.tap(device, address, mtu, mode, quiet)
         self.devices.append(device)
         self.capture(device, snap)
 

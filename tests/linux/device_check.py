@@ -1,7 +1,7 @@
 """Runs under MicroPython: does with a Device what test_devices.py asks for, without a stack.
 
 device_check.py KIND NAME|FD TASK
-KIND: tap, tapbatch (a TAP read in batches), tun, fd, packet
+KIND: tap, tapbatch (a TAP read in batches), tun, fd, packet, offload, offloadtun
 TASK: echo N   takes N frames and sends an answer to each, with the heap locked
       small    takes frames with a buffer of 128 octets
       down     sends a frame each 20 ms, tells when the link changes
@@ -125,6 +125,10 @@ def main():
         device = Tap(name, batch=1 << 18)
     elif kind == "tun":
         device = Tun(name)
+    elif kind.startswith("offload"):
+        from ports.unix.offload import Offload
+
+        device = Offload(name, tun=kind == "offloadtun")
     elif kind == "packet":
         device = PacketSocket(name)
     else:
@@ -135,6 +139,8 @@ def main():
     else:
         globals()[task](device, *[int(word) for word in sys.argv[4:]])
     print("dropped", device.dropped, "lost", device.lost)
+    if kind.startswith("offload"):
+        print("damaged", device.damaged)
 
 
 try:

@@ -30,7 +30,7 @@ def send_datagrams(wire, device, mac="02:00:00:00:00:01"):
     return total
 
 
-@pytest.mark.parametrize("kind", ["tap", "tapbatch", "tun", "fd"])
+@pytest.mark.parametrize("kind", ["tap", "tapbatch", "tun", "fd", "offload", "offloadtun"])
 def test_frames_pass_without_allocation(bare_wire, target, kind):
     frames_pass(bare_wire, target, kind)
 
@@ -41,8 +41,8 @@ def test_frames_pass_without_ffi(bare_wire, target):
 
 
 def frames_pass(wire, target, kind):
-    mode = "tun" if kind == "tun" else "tap"
-    wire.tap(mode)
+    mode = "tun" if kind.endswith("tun") else "tap"
+    wire.tap(mode, quiet=not kind.startswith("offload"))
     fds, device = [], "tap0"
     if kind == "fd":
         fds = [wire.kernel.open_tap("tap0", mode)]
@@ -69,7 +69,7 @@ def test_packet_socket(veth_wire, target):
     wire.check()
 
 
-@pytest.mark.parametrize("kind", ["tap", "tapbatch", "fd"])
+@pytest.mark.parametrize("kind", ["tap", "tapbatch", "fd", "offload"])
 def test_device_goes_down_and_away(wire, target, kind):
     down_and_away(wire, target, kind)
 
@@ -98,7 +98,7 @@ def down_and_away(wire, target, kind):
     assert "gone 19" in program.output
 
 
-@pytest.mark.parametrize("kind", ["tap", "tapbatch"])
+@pytest.mark.parametrize("kind", ["tap", "tapbatch", "offload"])
 def test_frame_longer_than_the_buffer_is_dropped_and_counted(wire, target, kind):
     frames_of_many_sizes(wire, wire.start(target, CHECK, kind, "tap0", "small"), "tap0")
 
@@ -106,6 +106,40 @@ def test_frame_longer_than_the_buffer_is_dropped_and_counted(wire, target, kind)
 def test_frame_longer_than_the_buffer_of_a_packet_socket(veth_wire, target):
     program = veth_wire.start(target, CHECK, "packet", "veth0", "small", namespace=veth_wire.far)
     frames_of_many_sizes(veth_wire, program, "veth0")
+
+
+def test_offload_verifies_what_the_kernel_has_not(bare_wire, target):
+    """Frames from a packet socket are as they are: every third has a wrong UDP checksum, every
+    other third none (RFC 768)."""
+    wire = bare_wire
+    wire.tap(quiet=False)
+    program = wire.start(target, CHECK, "offload", "tap0", "echo", 200)
+    head = b"\2\0\0\0\0\1" + b"\2\0\0\0\0\5" + b"\x08\0"
+    ip = bytearray(b"\x45\0\0\x24\0\0\x40\0\x40\x11\0\0" + b"\xc0\xa8\x45\x64\xc0\xa8\x45\x01")
+    pseudo = ip[12:] + b"\0\x11\0\x10"
+    with wire.kernel.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind(("tap0", 0))
+        for i in range(300):
+            udp = bytearray(b"\x30\x39\0\x09\0\x10\0\0" + i.to_bytes(8, "big"))
+            udp[6:8] = (internet_checksum(pseudo + udp) or 0xFFFF).to_bytes(2, "big")
+            if i % 3 == 1:
+                udp[15] ^= 0x80
+            elif i % 3 == 2:
+                udp[6:8] = b"\0\0"
+            s.send(head + ip + udp)
+            if i % 30 == 29:
+                time.sleep(0.01)
+    assert program.wait() == 0, program.output
+    assert "got 200 %d\n" % (200 * 50) in program.output
+    found = re.search(r"damaged (\d+)", program.output)
+    assert found and 99 <= int(found[1]) <= 100, program.output  # it ends with the 200th good one
+
+
+def internet_checksum(data):
+    total = sum(data[i] << 8 | data[i + 1] for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
 
 
 def frames_of_many_sizes(wire, program, device):
@@ -156,12 +190,13 @@ def test_a_full_batch_counts_what_it_cut(wire):
     assert dropped == 100 // 14  # every fourteenth frame is the one at the buffer's end
 
 
-def test_frames_that_follow_closely_are_awaited_awake(wire, target):
+@pytest.mark.parametrize("kind", ["tap", "offload"])
+def test_frames_that_follow_closely_are_awaited_awake(wire, target, kind):
     """200 that come 5 ms apart, and nobody stays awake for them (but where others keep the
     processor busy); then 200 of which each comes as soon as the kernel sends them."""
     neighbour = ("ip", "neigh", "replace", wire.ip, "lladdr", "02:00:00:00:00:01")
     wire.run(*neighbour, "dev", "tap0")
-    program = wire.start(target, CHECK, "tap", "tap0", "fetch", 200)
+    program = wire.start(target, CHECK, kind, "tap0", "fetch", 200)
     with wire.kernel.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect((wire.ip, 9))
         for _ in range(200):

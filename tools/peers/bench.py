@@ -96,7 +96,7 @@ class Server:
 
     def __init__(self, stack, mode, port, log):
         self.namespace = netlab.Namespace()
-        self.namespace.tap("tap0")
+        self.namespace.tap("tap0", quiet=not stack.get("offload"))
         fds = []
         facts = {
             "mode": mode,

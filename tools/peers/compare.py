@@ -13,6 +13,10 @@ every measurement (build/bench.jsonl). The rows:
   the kernel did for the stack included.
 - `smolmp-sleeping`: it goes to sleep at once after each answer, as lwIP does (--sleep).
 - `smolmp-busy-poll`: it never sleeps within a talk (--spin).
+- `smolmp-offload`, `smolmp-offload-i386`: peer.py --offload, on a TAP whose kernel leaves
+  checksums out and moves up to 64 KiB of a connection per read and write (ports/unix/offload.py),
+  as it does for virtual machines. No other row has that, lwIP's neither: it tells what a program
+  gets, while `smolmp` beside it, frame by frame, tells what the stacks do.
 - `smolmp-sockets`, `smolmp-asyncio`: echo servers as programs have them, of smolmp.net's sockets
   that block and of asyncio's streams (net_peer.py).
 - `bare-tap`: a MicroPython loop that only reads, or only writes, full frames: nobody in
@@ -65,10 +69,12 @@ def smolmp():
         ("smolmp-sleeping", "unix64", "--sleep"),
         ("smolmp-i386-sleeping", "unix32", "--sleep"),
         ("smolmp-busy-poll", "unix64", "--spin %d" % SPIN_US),
+        ("smolmp-offload", "unix64", "--offload"),
+        ("smolmp-offload-i386", "unix32", "--offload"),
     ):
         command = [netlab.interpreter(target), "-X", "heapsize=16m", bench.PEER]
         line = "%s {tap} {ip}/{plen} {mode} {port} {sizes} %s" % (shlex.join(command), how)
-        rows.append({"name": name, "cmd": line})
+        rows.append({"name": name, "cmd": line, "offload": how == "--offload"})
     modes = ["echo", "udpecho", "echo-spin", "udpecho-spin"]
     rows[3]["modes"] = modes  # what a talk costs asleep
     command = [netlab.interpreter("unix64"), "-X", "heapsize=16m", NET_PEER]

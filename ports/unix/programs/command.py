@@ -20,6 +20,8 @@ options of the device:
   --fd N          the device is already open, at descriptor N (its name is then only a name)
   --tun           it is a TUN: bare IP packets
   --packet        it is an existing interface: AF_PACKET
+  --offload       the kernel makes and checks the checksums of the TAP or TUN, cuts what we send
+                  and joins what it sends, up to 64 KiB at a time (with --fault it does not)
   --mtu N         largest IP packet (default: what the kernel says)
   --mac ADDRESS   our Ethernet address (default 02:00:00:00:00:01)
   --gateway IP    where to send what is not for the subnet
@@ -35,6 +37,7 @@ _DEFAULTS = {
     "fd": (-1, 0),
     "tun": False,
     "packet": False,
+    "offload": False,
     "mtu": (0, 68, 65535),
     "mac": "02:00:00:00:00:01",
     "gateway": "",
@@ -141,9 +144,10 @@ def host(text, options):
 
 def open_device(name, options):
     """the Device that the arguments name, in the middleware that the options ask for"""
-    from ports.unix import awake
+    from ports.unix import awake, kernels
     from ports.unix.descriptor import Descriptor
 
+    kernels.install()
     mtu = options.mtu or None
     longest = 0 if options.sleep else awake.LONGEST
     try:
@@ -154,6 +158,10 @@ def open_device(name, options):
             from ports.unix.packet_socket import PacketSocket
 
             device = PacketSocket(name, mtu, outgoing=options.outgoing, longest=longest)
+        elif options.offload:
+            from ports.unix.offload import Offload
+
+            device = Offload(name, mtu, options.tun, longest)
         else:
             from ports.unix.tuntap import Tap, Tun
 

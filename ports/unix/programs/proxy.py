@@ -119,6 +119,7 @@ def main():
     given, options = command.arguments(USAGE, 1, 1, sessions=(64, 1), rx=(4096, 1), tx=(4096, 1))
     options.tun = True
     tun = command.open_device(given[0], options)
+    tun.plain()  # what comes goes on to another stack
     buffer = bytearray(tun.mtu + 1)
     sessions = {}
     everything_else = Session(tun, options)  # pings, ICMP errors, resets

@@ -68,7 +68,8 @@ connections that are being opened as records of a few words (halfopen.py) or not
 The short ways: most segments of a busy connection never see the above. express.py takes the next
 segments of the connection that spoke last straight from the device, burst.py sends the full
 segments that follow one just sent, and transmit.dispatcher all that is queued when one segment
-holds it. They leave whatever is unusual to the long way.
+holds it. They leave whatever is unusual to the long way. segments.py, if somebody imports it, has
+a device that can (Device.segments) cut one large segment into those that follow each other.
 
 The functions that every segment passes are native: bytecode with more than 11 words of locals and
 stack would take its frame from the heap at each call, and look for room there.

@@ -22,7 +22,7 @@ from smolmp.socket.tcp.acknowledge import follow
 from smolmp.socket.tcp.receive import owe, schedule_ack
 from smolmp.socket.tcp.statistics import lap
 from smolmp.socket.tcp.steps import settle
-from smolmp.storage.kernels import ring_write_sum
+from smolmp.storage.kernels import ring_write, ring_write_sum
 from smolmp.wire.checksum import copy_checksum
 
 _OPTIONS = const(29)
@@ -59,9 +59,12 @@ _FEW = const(64)  # octets that are copied one by one
 _MUCH = const(256)  # octets, from where a board's copy_checksum() is worth its call
 _MEDIUM_ETHERNET = const(1)
 
+_RX_TCP = const(4)  # of Device.checksums
+
 _E_ETHER = const(10)  # behind the template, the frame's first ten words
 _E_ACKED = const(11)  # SEG.ACK - SND.UNA of the batch so far
-_E_WORDS = const(12)
+_E_VERIFIED = const(12)  # not 0: the device looks at TCP's checksum
+_E_WORDS = const(13)
 
 _K_SOCKET = const(0)  # of Express.kit
 _K_BLOCK = const(1)
@@ -181,7 +184,9 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             room = w[_RX] - end
         one = 1
         wide = int(one << 31 > 0)
-        if n <= _FEW and n <= room:  # not on a board: the lane would not fit into a flash page
+        if words[_E_VERIFIED]:  # not on a board: the lane would not fit into a flash page
+            ring_write(ring, block, _RX, 0, rx, 36 + header, n)
+        elif n <= _FEW and n <= room:  # not on a board: nor with this
             # What people type and programs ask: the call would cost more.
             p = ptr8(int(f) + 36 + header)
             d = ptr8(end + int(ptr32(ring)))
@@ -242,6 +247,8 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             words = kept
     v = (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
     v = (v & 0xFFFF) + (v >> 16)
+    if words[_E_VERIFIED]:  # not on a board
+        v = 0xFFFF
     if v != 0xFFFF:
         return 0  # what was written behind the ring's end is not there until its length says so
     if header == 32 and w[_UNACKED] == 0:
@@ -331,8 +338,10 @@ class Express:
                 kit[_K_SLOT] = socket.slot
             kit[_K_INWARD] = iface.inward
             kit[_K_SECOND] = iface.seconds
-            self.words[_E_ETHER] = iface.medium == _MEDIUM_ETHERNET
-            remember(self.words, iface.rx)
+            words = self.words
+            words[_E_ETHER] = iface.medium == _MEDIUM_ETHERNET
+            words[_E_VERIFIED] = iface.checksums & _RX_TCP
+            remember(words, iface.rx)
             sockets.lane = self
 
     def forget(self, socket):

@@ -41,6 +41,29 @@ def test_middleware_hands_everything_through():
     raise AssertionError("found")
 
 
+def test_middleware_that_knows_no_segments_has_plain_frames():
+    told = []
+
+    class Cutting(Wire):
+        segments = 65535
+
+        def plain(self):
+            told.append(True)
+            self.segments = 0
+
+        def cut(self, buf, start, end, size):
+            told.append((start, end, size))
+            return True
+
+    inner = Cutting()
+    device = Middleware(Middleware(inner, True), True)
+    assert device.segments == 65535 and not told
+    assert device.cut(b"", 1, 2, 3) is True and told == [(1, 2, 3)]
+    assert Middleware(device).segments == 0 and told[1:] == [True]
+    assert inner.segments == 0 and device.segments == 0
+    assert Device.segments == 0 and Device().plain() is None
+
+
 def test_prepare_comes_through_and_is_no_duty():
     heard = []
 

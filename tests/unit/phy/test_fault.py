@@ -71,6 +71,18 @@ def test_all_off_is_transparent():
     assert device.wait(5, 1) is False and wire.waited == [(5, 1)]
 
 
+def test_faults_befall_plain_frames():
+    class Cutting(Wire):
+        segments = 65535
+
+        def plain(self):
+            self.segments = 0
+
+    wire = Cutting(ETHERNET, 100, RX_TCP)
+    device = FaultInjector(wire)
+    assert wire.segments == 0 and device.segments == 0 and device.checksums == 0
+
+
 def test_the_stacks_own_buffer_is_filled_in_place():
     seen = []
 

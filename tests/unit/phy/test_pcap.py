@@ -41,6 +41,26 @@ def test_exact_octets():
     device.flush()
 
 
+def test_what_the_device_is_to_cut_is_written_whole():
+    class Cutting(Wire):
+        segments = 65535
+
+        def cut(self, buf, start, end, size):
+            return not self.busy and self.send(buf, start, end)
+
+    wire = Cutting(IP)
+    stream = io.BytesIO()
+    device = PcapWriter(wire, stream, Microseconds(0))
+    assert device.segments == 65535
+    big = bytes(range(250)) * 200
+    assert device.cut(big, 100, 50000, 1460) is True
+    wire.busy = True
+    assert device.cut(big, 0, 50000, 1460) is False  # was not sent: is not in the file
+    assert device.frames == 1 and wire.sent == [big[100:]]
+    assert struct.unpack("<II", stream.getvalue()[32:40]) == (49900, 49900)
+    assert stream.getvalue()[40:] == big[100:]
+
+
 def test_link_types():
     for medium, linktype in ((ETHERNET, 1), (IP, 101), (IEEE802154, 230)):
         stream = io.BytesIO()

@@ -69,16 +69,27 @@ connection.choose_numbers = _choose
 
 
 class Peer:
-    """queue: octets that wait on the wire, each way."""
+    """queue: octets that wait on the wire, each way. device: the stack's end of the wire, None: a
+    PacketQueue."""
 
     def __init__(
-        self, seed=1, mtu=1500, isn=PEER_ISN, iss=None, medium=IP, queue=_QUEUE, **interface
+        self,
+        seed=1,
+        mtu=1500,
+        isn=PEER_ISN,
+        iss=None,
+        medium=IP,
+        queue=_QUEUE,
+        device=None,
+        **interface,
     ):
         if _ON_A_BOARD:
             gc.collect()  # it has room for three: what is left of those before goes now
         self.now = (1 << 30) - 500
-        size = max(queue, _QUEUE)
-        self.device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=size)
+        if device is None:
+            size = max(queue, _QUEUE)
+            device = PacketQueue(medium=medium, mtu=mtu, frames=256, size=size)
+        self.device = device
         self.iface = Interface(self.device, ip_addrs=(OURS + "/24",), seed=seed, **interface)
         if iss is not None:
             _fixed.clear()
