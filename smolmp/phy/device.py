@@ -61,6 +61,7 @@ class Device:
     of an Ethernet header are not part of it). checksums: the bits above that are done here."""
 
     loopback = False  # True: what the stack sends comes back to it
+    fetch = None  # fetch(buf, ms): wait(ms), then recv(buf), in one, where a device has that
 
     def __init__(self, medium: int = ETHERNET, mtu: int = 1500, checksums: int = 0):
         self.medium = medium
