@@ -55,8 +55,8 @@ MICROPYTHON = frozenset(
     tls uctypes vfs""".split()
 )
 UNIX = frozenset(["ffi", "termios"])
-# What `errno` has (the first line) or smolmp/errors.py: other numbers on other ports. An ESP32's are
-# newlib's (ENOTCONN: 128, not 107).
+# What `errno` has (the first line) or smolmp/errors.py: other numbers on other ports. An ESP32
+# has newlib's (ENOTCONN: 128, not 107).
 ERRNOS = frozenset(
     """EADDRINUSE EALREADY ECONNABORTED EHOSTUNREACH EINPROGRESS ENOTCONN ETIMEDOUT
     EADDRNOTAVAIL EAFNOSUPPORT EDESTADDRREQ EISCONN EMSGSIZE ENETUNREACH ENOPROTOOPT""".split()
