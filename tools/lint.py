@@ -56,9 +56,11 @@ MICROPYTHON = frozenset(
     tls uctypes vfs""".split()
 )
 UNIX = frozenset(["ffi", "termios"])
-# What `errno` has, and not the same everywhere: an ESP32's are newlib's (ENOTCONN: 128, not 107).
+# What `errno` has (the first line) or smolmp/errors.py: other numbers on other ports. An ESP32
+# has newlib's (ENOTCONN: 128, not 107).
 ERRNOS = frozenset(
-    """EADDRINUSE EALREADY ECONNABORTED EHOSTUNREACH EINPROGRESS ENOTCONN ETIMEDOUT""".split()
+    """EADDRINUSE EALREADY ECONNABORTED EHOSTUNREACH EINPROGRESS ENOTCONN ETIMEDOUT
+    EADDRNOTAVAIL EAFNOSUPPORT EDESTADDRREQ EISCONN EMSGSIZE ENETUNREACH ENOPROTOOPT""".split()
 )
 
 
@@ -207,7 +209,7 @@ class Lint:
                     continue
                 where = f"{self.name(path)}:{node.lineno}"
                 if name.lstrip("_") in ERRNOS:
-                    yield f"{where}: {name} is another number on another port: see errno"
+                    yield f"{where}: {name} is another number elsewhere: see errno, errors.py"
                 if isinstance(value, Unknown):
                     yield f"{where}: {name}: const() of what lint cannot work out: {value}"
                     continue

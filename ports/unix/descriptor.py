@@ -247,7 +247,6 @@ class Descriptor(Device):
     the rest of the batch counts as one), `lost` frames sent while the device was down."""
 
     _reads = True  # frames come by read(2)
-    fetch = None  # see _fetcher
 
     def __init__(self, fd, medium=None, mtu=None, batch=None, longest=awake.LONGEST):
         self.name = None

@@ -1,7 +1,8 @@
 """Routes: where to send what is not on our own links (RFC 1122 3.3.1, RFC 1812 5.2.4.3).
 
-Words that the lookup kernels scan: [0] how many routes, then from word 8 on one entry of 16 per
-route: family, prefix length, destination (4 words), next hop (4 words, 0: on link), expiry.
+Words that the lookup kernels scan: [0] how many routes, [1] how often they have changed (modulo
+2**30), then from word 8 on one entry of 16 per route: family, prefix length, destination (4
+words), next hop (4 words, 0: on link), expiry.
 The longest prefix wins; among equals the route added first.
 """
 
@@ -76,7 +77,7 @@ class Routes:
             self.words[0] = i + 1
         at = _ROUTES + _ROUTE_WORDS * i
         self.words[at : at + _ROUTE_WORDS] = entry
-        self._changed()
+        self._altered()
 
     def remove(self, destination: str) -> bool:
         """Forget the route to `destination`; False if there is none."""
@@ -98,9 +99,13 @@ class Routes:
     def remove_default(self, family: int = 4) -> bool:
         return self.remove("0.0.0.0/0" if family == 4 else "::/0")
 
+    def _altered(self):
+        self.words[1] = self.words[1] + 1 & 0x3FFFFFFF
+        self._changed()
+
     def clear(self):
         self.words[0] = 0
-        self._changed()
+        self._altered()
 
     def expire(self, seconds: int):
         """Forget what has expired; called when iface.seconds advances."""
@@ -155,4 +160,4 @@ class Routes:
         end = _ROUTES + _ROUTE_WORDS * last
         _move(words, at, at + _ROUTE_WORDS, end - at)
         words[0] = last
-        self._changed()
+        self._altered()

@@ -6,8 +6,10 @@ into loses its tail, as sockets have it.
 
 from errno import EADDRINUSE, ENOTCONN
 
+import micropython
 from micropython import const
 
+from smolmp.errors import EADDRNOTAVAIL, EDESTADDRREQ, ENETUNREACH, ENOPROTOOPT
 from smolmp.net import names
 from smolmp.socket import endpoint, udp
 from smolmp.wire.address import parse_address
@@ -15,16 +17,15 @@ from smolmp.wire.checksum import copy_checksum
 
 _EINVAL = const(22)
 _EACCES = const(13)
-_EDESTADDRREQ = const(89)
-_ENOPROTOOPT = const(92)
 _EOPNOTSUPP = const(95)
-_EADDRNOTAVAIL = const(99)
-_ENETUNREACH = const(101)
 
 _POLLIN = const(1)
 _POLLOUT = const(4)
 _POLLERR = const(8)
 
+_FAMILY = const(0)
+_LPORT = const(2)
+_RPORT = const(3)
 _LOCAL = const(4)
 _REMOTE = const(8)
 _HOPS = const(12)
@@ -36,6 +37,26 @@ _IP_TTL = const(0x002)
 _EPHEMERAL = const(49152)
 
 
+@micropython.viper
+def _same(known: ptr32, flow: ptr32) -> int:
+    """1: both flows have the same remote end. 0: they had not, and now `known` has that of `flow`
+    and nothing else."""
+    i = _REMOTE
+    if known[_FAMILY] == flow[_FAMILY] and known[_RPORT] == flow[_RPORT]:
+        while i < _HOPS and known[i] == flow[i]:
+            i += 1
+    if i == _HOPS:
+        return 1
+    known[_FAMILY] = flow[_FAMILY]
+    known[_RPORT] = flow[_RPORT]
+    i = 0
+    while i < 4:
+        known[_LOCAL + i] = 0
+        known[_REMOTE + i] = flow[_REMOTE + i]
+        i += 1
+    return 0
+
+
 class Datagram:
     """A UDP socket of `net`, or (protocol >= 0) a raw one of that IP protocol, 0: of all."""
 
@@ -44,7 +65,10 @@ class Datagram:
         self.protocol = protocol
         self.core = net.take_datagram() if protocol < 0 else net.take_raw(protocol)
         self.meta = udp.UdpMetadata() if protocol < 0 else self.core.metadata()
-        self.to = None if protocol < 0 else self.core.metadata()
+        self.to = self.core.metadata()  # the peer that was heard of or sent to last
+        self.address = None  # its (address, port)
+        self.checked = None  # iface.inward and routes.words[1] as they were when its local end
+        self.turns = 0  # was chosen
         self.broadcast = False
         self.target = None  # of a raw socket's send()
         self.hops = 64
@@ -58,7 +82,7 @@ class Datagram:
             return
         host, port = local
         if host != "0.0.0.0" and not names.is_ours(self.net, host):
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         if not port:
             port = self._free_port()
         elif self._is_taken(host, port):
@@ -118,53 +142,66 @@ class Datagram:
             raise OSError(_EOPNOTSUPP)
         core = self.core
         scratch = self.net.scratch
-        if n == len(buf) and n >= len(scratch):
+        if n >= len(scratch) or core._rx.peek_length() <= n:
             return core.recv_into(buf, self.meta)
-        got = core.recv_into(scratch, self.meta)
-        if got is None:
-            return None
-        if got < n:
-            n = got
+        core.recv_into(scratch, self.meta)
         if n:
             copy_checksum(buf, 0, scratch, 0, n, 0)
         return n
 
     def sender(self):
-        """(address, port) of what was received last."""
+        """(address, port) of what was received last: the same tuple as long as it is the same."""
+        meta = self.meta
         if self.protocol >= 0:
-            return self.meta.address, 0
-        return self.meta.endpoint
+            return meta.address, 0
+        if not _same(self.to.flow, meta.flow) or self.address is None:
+            self.address = meta.endpoint
+            self.checked = None
+        return self.address
 
     def transmit(self, data, at, n, to):
-        self._ready()
         if at or n != len(data):
             data = memoryview(data)[at : at + n]
         if self.protocol >= 0:
             return self._transmit_raw(data, n, to[0] if to else self.target)
         core = self.core
+        if not core.flow[_LPORT]:
+            self._ready()
         if to is None:
             if endpoint.is_unset(core.flow, _REMOTE):
-                raise OSError(_EDESTADDRREQ)
+                raise OSError(EDESTADDRREQ)
             return core.send(data, n)
-        meta = udp.UdpMetadata(to)
-        flow = meta.flow
+        meta = self.to
         iface = self.net.iface
-        group = (flow[_REMOTE] >> 28) & 15 == 14
-        if not self.broadcast and not group and not iface.is_unicast(flow, _REMOTE):
-            if not endpoint.is_unset(flow, _REMOTE):
-                raise OSError(_EACCES)
-        if endpoint.is_unset(core.flow, _LOCAL) and not iface.select_source(flow):
-            raise OSError(_ENETUNREACH)
+        if to != self.address:
+            self.address = self.checked = None
+            meta.set(to)
+            self.address = to
+        # Another tuple since addresses have changed.
+        if self.checked is not iface.inward or self.turns != iface.routes.words[1]:
+            self._choose(iface, meta.flow)
         return core.send(data, n, meta)
+
+    def _choose(self, iface, flow):
+        """May a datagram go there, and from which address of ours? EACCES, ENETUNREACH."""
+        self.checked = None
+        if not self.broadcast and flow[_FAMILY] == 4 and not iface.is_unicast(flow, _REMOTE):
+            group = (flow[_REMOTE] >> 28) & 15 == 14
+            if not group and not endpoint.is_unset(flow, _REMOTE):
+                raise OSError(_EACCES)
+        if endpoint.is_unset(self.core.flow, _LOCAL) and not iface.select_source(flow):
+            raise OSError(ENETUNREACH)
+        self.checked = iface.inward
+        self.turns = iface.routes.words[1]
 
     def _transmit_raw(self, data, n, host):
         """`data` behind an IPv4 header with our address (RFC 791 3.1)."""
         if host is None:
-            raise OSError(_EDESTADDRREQ)
+            raise OSError(EDESTADDRREQ)
         flow = self.to.flow
         self.to.set(host)
         if not self.net.iface.select_source(flow):
-            raise OSError(_ENETUNREACH)
+            raise OSError(ENETUNREACH)
         packet = bytearray(_HEADER + n)
         packet[0] = 0x45
         packet[1] = self.tos
@@ -191,6 +228,7 @@ class Datagram:
         """`option`: level << 8 | name. ENOPROTOOPT."""
         if option == _SOCKET_BROADCAST:
             self.broadcast = bool(value)
+            self.checked = None
         elif option == _IP_TTL:
             if not 0 < value < 256:
                 raise OSError(_EINVAL)
@@ -200,7 +238,7 @@ class Datagram:
             self.tos = value & 255
             self.core.flow[_TOS] = self.tos
         elif option not in (0x102, 0x109, 0x10D, 0x119):  # SO_REUSEADDR, _KEEPALIVE, _LINGER ...
-            raise OSError(_ENOPROTOOPT)
+            raise OSError(ENOPROTOOPT)
 
     def watch(self, callback, shell):
         self.net.watch(self.core, callback, shell)

@@ -62,6 +62,7 @@ class Waiting:
                 self.ends[slot] = None
             self.queue.count(-1)
 
+    @micropython.native
     def note(self, changed):
         """A poll named these sockets."""
         ends = self.ends
@@ -69,13 +70,12 @@ class Waiting:
         for below in changed:
             slot = below.slot
             if slot < size and ends[slot] is not None:
-                self.look(slot)
-
-    def look(self, slot):
-        read = self.readers[slot]
-        write = self.writers[slot]
-        wanted = (0 if read is None else _POLLIN) | (0 if write is None else _POLLOUT)
-        self.wake(slot, self.ends[slot].events(wanted))
+                wanted = 0 if self.readers[slot] is None else _POLLIN
+                if self.writers[slot] is not None:
+                    wanted |= _POLLOUT
+                wanted = ends[slot].events(wanted)
+                if wanted:
+                    self.wake(slot, wanted)
 
     def wake(self, slot, events):
         """As IOQueue has it: an error wakes both."""
@@ -195,11 +195,18 @@ class Queue(core.IOQueue):
     def wait_io_event(self, dt):
         """Let sockets and streams wake their tasks; sleep until one does, at most `dt` ms. -1: no
         limit, and a task has to be ready in the end."""
+        if not dt and len(self.map) <= (1 if self.waiting else 0):
+            for net in nets:
+                net.look()
+            return
         self._look(dt)
         while dt < 0 and core._task_queue.peek() is None:
             self._look(dt)
 
     def _look(self, dt):
+        if dt and len(nets) == 1 and len(self.map) <= (1 if self.waiting else 0):
+            nets[0].wait(None if dt < 0 else dt)
+            return
         for net in nets:
             net.poll()
         if dt:

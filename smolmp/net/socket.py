@@ -12,6 +12,7 @@ from errno import ETIMEDOUT
 
 from micropython import const
 
+from smolmp.errors import EAFNOSUPPORT, ENOPROTOOPT
 from smolmp.net import names
 from smolmp.net.stream import Stream
 
@@ -21,7 +22,6 @@ _EINVAL = const(22)
 _AF_INET = const(2)
 _SOCK_STREAM = const(1)
 _SOCK_RAW = const(3)
-_ENOPROTOOPT = const(92)
 _SOL_SOCKET = const(1)
 _SO_LINGER = const(13)
 _SO_BINDTODEVICE = const(25)
@@ -45,6 +45,7 @@ class socket(io.IOBase):
     """
 
     default = None  # the Net of sockets that are not told one
+    _came = (-1, None)  # what recvfrom_into() said last
 
     def __init__(
         self, af=_AF_INET, type=_SOCK_STREAM, proto=0, fileno=None, *, net=None, end=None
@@ -54,7 +55,7 @@ class socket(io.IOBase):
             raise OSError(_EINVAL, "no Net is installed")
         if end is None:
             if af != _AF_INET:
-                raise OSError(97)  # EAFNOSUPPORT
+                raise OSError(EAFNOSUPPORT)
             if type == _SOCK_STREAM:
                 end = Stream(net)
             else:
@@ -159,9 +160,12 @@ class socket(io.IOBase):
 
         0: the end of the stream. ECONNRESET, ENOTCONN.
         """
-        end = self._open()
-        if not n or n > len(buf):
-            n = len(buf)
+        end = self._end
+        if end is None:
+            raise OSError(_EBADF)
+        size = len(buf)
+        if n <= 0 or n > size:
+            n = size
         got = end.receive(buf, n, flags & _MSG_PEEK)
         if got is None:
             if flags & _MSG_DONTWAIT:
@@ -174,8 +178,16 @@ class socket(io.IOBase):
 
     def recv(self, n, flags=0):
         """Up to n octets as bytes, b"": the end of the stream."""
-        buf = bytearray(min(n, self._open().most()))
-        n = self.recv_into(buf, len(buf), flags) if buf else 0
+        end = self._open()
+        buf = self._net.scratch
+        if n > len(buf):
+            n = min(n, end.most())
+            if n > len(buf):  # of a stream: as much as is there, when something is
+                self.recv_into(buf, 1, flags | _MSG_PEEK)
+                n = min(n, end.core.recv_queue() or 1)
+                if n > len(buf):
+                    buf = bytearray(n)
+        n = self.recv_into(buf, n, flags) if n else 0
         return bytes(memoryview(buf)[:n])
 
     def recvfrom(self, n, flags=0):
@@ -184,9 +196,14 @@ class socket(io.IOBase):
         return data, self._end.sender()
 
     def recvfrom_into(self, buf, n=0, flags=0):
-        """As recv_into(): (how many, the address they came from)."""
+        """As recv_into(): (how many, the address they came from). It allocates nothing as long
+        as both are the same."""
         n = self.recv_into(buf, n, flags)
-        return n, self._end.sender()
+        sender = self._end.sender()
+        came = self._came
+        if came[0] != n or came[1] is not sender:
+            came = self._came = (n, sender)
+        return came
 
     def send(self, data, flags=0):
         """Octets of `data` that were taken. A stream that blocks takes all of them, unless its
@@ -207,7 +224,7 @@ class socket(io.IOBase):
             except OSError as e:
                 if e.errno != ETIMEDOUT:
                     raise
-            self._net.poll()
+            self._net.push()
         return at
 
     def sendto(self, data, flags_or_address, address=None):
@@ -217,8 +234,11 @@ class socket(io.IOBase):
             address = flags_or_address
         else:
             flags = flags_or_address
-        self._open()
-        to = names.endpoint(self._net, address)
+        to = self._open().address
+        if to is None or address is not to:
+            # 1.0 == 1, and is no port.
+            if address != to or type(address[1]) is not int:
+                to = names.endpoint(self._net, address)
         return self._send(data, 0, len(data), to, flags)
 
     def sendall(self, data, flags=0):
@@ -231,7 +251,9 @@ class socket(io.IOBase):
                 return
 
     def _send(self, data, at, n, to, flags=0):
-        end = self._open()
+        end = self._end
+        if end is None:
+            raise OSError(_EBADF)
         net = self._net
         net.dirty = True
         sent = end.transmit(data, at, n, to)
@@ -243,7 +265,7 @@ class socket(io.IOBase):
                 self._wait(start)
                 sent = end.transmit(data, at, n, to)
         if self._timeout:
-            net.poll()  # who may wait for the answer next wants it to be gone
+            net.push()  # who may wait for the answer next wants it to be gone
         return sent
 
     # As streams do it.
@@ -289,10 +311,10 @@ class socket(io.IOBase):
         end = self._open()
         start = self._net.clock()
         parts = bytearray()
-        buf = bytearray(_PIECE if n < 0 else min(n, end.most()))
+        buf = self._net.scratch
         view = memoryview(buf)
         while n < 0 or len(parts) < n:
-            want = len(buf) if n < 0 else min(len(buf), n - len(parts))
+            want = min(_PIECE if n < 0 else n - len(parts), len(buf))
             got = end.receive(buf, want, 0)
             if got is None:
                 if not self._now_or_later(start):
@@ -354,7 +376,7 @@ class socket(io.IOBase):
             else:
                 at += sent
         if self._timeout:
-            net.poll()
+            net.push()
         return at - first
 
     def makefile(self, mode="rb", buffering=0):
@@ -370,9 +392,7 @@ class socket(io.IOBase):
             end = self._end
             if end is None:
                 return 32  # POLLNVAL
-            net = self._net
-            if net.dirty or net.clock() != net.polled:
-                net.poll()
+            self._net.look()
             return end.events(arg)
         if request == _IOCTL_CLOSE:
             self.close()
@@ -397,7 +417,7 @@ class socket(io.IOBase):
         elif not isinstance(value, int) and option != _SO_BINDTODEVICE:
             value = int.from_bytes(value[:4], "little")
         if not 0 <= option < 256:
-            raise OSError(_ENOPROTOOPT)
+            raise OSError(ENOPROTOOPT)
         end.set(level << 8 | option, value)
 
     def getsockname(self):

@@ -82,6 +82,11 @@ class Net(Pool):
         self.polled = clock()
         self._cable = self.iface._link
         self._timer = None
+        if device.fetch:
+            from smolmp.net import steady
+
+            quick = steady.bind(self, device.fetch, nets)
+            self.poll, self.wait, self.push = quick  # type: ignore[method-assign]
         if address is None:
             from smolmp.socket import dhcpv4
 
@@ -117,10 +122,14 @@ class Net(Pool):
                 callback(shell)
         return changed
 
+    push = poll  # what was queued goes out
+
     def look(self):
         """As poll(), unless that has just been done: for those who ask often."""
-        if self.dirty or self.clock() != self.polled:
+        if self.clock() != self.polled:
             self.poll()
+        elif self.dirty:
+            self.push()
 
     def wait(self, ms=None):
         """Poll; unless that changed something, sleep until more may have happened, at most `ms`,

@@ -9,15 +9,13 @@ from errno import EADDRINUSE, EALREADY, EINPROGRESS, ENOTCONN
 
 from micropython import const
 
+from smolmp.errors import EADDRNOTAVAIL, EISCONN, ENOPROTOOPT
 from smolmp.net import names
 from smolmp.socket import endpoint, tcp
 
 _ECONNRESET = const(104)  # these three are the same on every port
 _EINVAL = const(22)
 _EPIPE = const(32)
-_ENOPROTOOPT = const(92)
-_EADDRNOTAVAIL = const(99)
-_EISCONN = const(106)
 
 _POLLIN = const(1)
 _POLLOUT = const(4)
@@ -57,6 +55,8 @@ _KEEP_ALIVE_IDLE = const(7200000)  # RFC 1122 4.2.3.6
 class Stream:
     """One TCP connection, or a listener, of `net`. `core`: the tcp.Socket it has already."""
 
+    address = None  # Datagram knows one
+
     def __init__(self, net, core=None):
         self.net = net
         self.core = core  # from connect() or accept() on
@@ -79,7 +79,7 @@ class Stream:
             raise OSError(_EINVAL)
         host, port = local
         if host != "0.0.0.0" and not names.is_ours(self.net, host):
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         for core in self.net.sockets:
             if isinstance(core, (tcp.Listener, tcp.Socket)) and core.local and port:
                 if core.state == "LISTEN" and core.local[1] == port:
@@ -135,7 +135,7 @@ class Stream:
     def connect(self, remote):
         """True: connected; False: it goes on, connected() tells of its end."""
         if self.listener is not None:
-            raise OSError(_EISCONN)
+            raise OSError(EISCONN)
         core = self.core
         if core is not None:
             if _SYN_SENT <= core.w[_STATE] <= _SYN_RECEIVED:
@@ -143,7 +143,7 @@ class Stream:
             if self.under_way:
                 return self.connected()
             if core.is_open():
-                raise OSError(_EISCONN)
+                raise OSError(EISCONN)
         net = self.net
         if core is None:
             core = net.take_stream()
@@ -284,7 +284,7 @@ class Stream:
             return
         if core is None:
             if option not in _OPTIONS:
-                raise OSError(_ENOPROTOOPT)
+                raise OSError(ENOPROTOOPT)
             self.options.append((option, value))  # for the core to come
         elif option == _SOCKET_KEEPALIVE or option == _TCP_KEEPIDLE:
             core.keep_alive = self.idle if self.keep else 0
@@ -301,7 +301,7 @@ class Stream:
         elif option == _TCP_USER_TIMEOUT:
             core.timeout = value
         else:
-            raise OSError(_ENOPROTOOPT)
+            raise OSError(ENOPROTOOPT)
 
     def watch(self, callback, shell):
         self.watcher = (callback, shell) if callback else None

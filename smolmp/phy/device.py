@@ -65,6 +65,7 @@ class Device:
     # The largest TCP/IPv4 packet in octets, beyond the mtu, that recv may bring, put together from
     # several that came, and that cut() takes apart. 0: neither.
     segments = 0
+    fetch = None  # fetch(buf, ms): wait(ms), then recv(buf), in one, where a device has that
 
     def __init__(self, medium: int = ETHERNET, mtu: int = 1500, checksums: int = 0):
         self.medium = medium

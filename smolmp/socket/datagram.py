@@ -15,6 +15,7 @@ from array import array
 import micropython
 from micropython import const
 
+from smolmp.errors import EMSGSIZE
 from smolmp.socket.endpoint import address_of, clear, clear_address, set_address
 from smolmp.socket.set import handle_of, set_bit
 from smolmp.storage.packets import PacketRing, packet_put, packet_take
@@ -43,8 +44,6 @@ _PATH_TOO_BIG = const(-5)
 
 _TX_DATA = const(64)  # where the transport header stands in iface.tx
 
-_EMSGSIZE = const(90)
-_EADDRNOTAVAIL = const(99)
 
 _DEFAULT_HOPS = const(64)
 
@@ -58,13 +57,13 @@ def aim(out: ptr32, to: ptr32, own: ptr32) -> int:
 
     The source is the local address of `to` where it has one, else the socket's, else 0 (the
     interface chooses); a broadcast or multicast address is no source (RFC 1122 3.2.1.3).
-    0, or EADDRNOTAVAIL when there is nobody to send to or the families differ.
+    1: there is nobody to send to, or the families differ; else 0.
     """
     family = to[_FAMILY]
     if family == 0 or (own[_FAMILY] != 0 and own[_FAMILY] != family):
-        return _EADDRNOTAVAIL
+        return 1
     if not (to[_REMOTE] | to[_REMOTE + 1] | to[_REMOTE + 2] | to[_REMOTE + 3]):
-        return _EADDRNOTAVAIL
+        return 1
     source = to
     if (to[_TOS] >> _SCOPE_SHIFT) or not (
         to[_LOCAL] | to[_LOCAL + 1] | to[_LOCAL + 2] | to[_LOCAL + 3]
@@ -99,7 +98,7 @@ def enqueue(socket, data, off, n, flow):
     held = packet_put(words, flow, ring.buffer, data, off, n)
     if held < 0:
         if n > words[_RING_CAPACITY]:
-            raise OSError(_EMSGSIZE)
+            raise OSError(EMSGSIZE)
         socket._starved = True
         return None
     if not held:  # otherwise it is marked, or waits for a neighbour
@@ -217,7 +216,7 @@ class DatagramSocket:
         to = words if meta is None else meta.flow
         n = packet_take(words, to, ring.buffer, buf, _len(buf))
         if n < 0:
-            raise OSError(_EMSGSIZE)
+            raise OSError(EMSGSIZE)
         return n
 
     def _nothing(self):
@@ -234,7 +233,7 @@ class DatagramSocket:
         if n < 0:
             return None
         if n > room:
-            raise OSError(_EMSGSIZE)
+            raise OSError(EMSGSIZE)
         return n
 
     def recv(self):
@@ -316,7 +315,7 @@ class DatagramSocket:
             self._tx.discard()
             self.tx_dropped += 1
             if code == _PATH_TOO_BIG:  # DF is set: nobody may fragment it (RFC 1191 6)
-                self.error = _EMSGSIZE
+                self.error = EMSGSIZE
                 self.sockets.changed(self.slot)
         else:
             return code

@@ -17,6 +17,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
+from smolmp.errors import EADDRNOTAVAIL
 from smolmp.socket.datagram import DatagramSocket, Metadata, aim
 from smolmp.socket.endpoint import copy_words, is_unset, local, set_local
 from smolmp.socket.protocols import ICMP_ERRORS, ICMP_LISTENERS
@@ -52,7 +53,6 @@ _ECHO_REQUEST = const(8)
 _TIME_EXCEEDED = const(11)
 _PARAM_PROBLEM = const(12)
 
-_EADDRNOTAVAIL = const(99)
 
 _len = len
 
@@ -115,7 +115,7 @@ class Socket(DatagramSocket):
             raise OSError(EINVAL)
         to = endpoint.flow
         if to[_FAMILY] == 6 or (to[_PROTO] != _PROTO_ICMP and not to[_LPORT]):
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         own = self.flow
         own[_LPORT] = to[_LPORT]
         copy_words(own, _LOCAL, to, _LOCAL, 4)
@@ -145,7 +145,7 @@ class Socket(DatagramSocket):
         if not _ICMP_HEADER <= n <= size:
             raise OSError(EINVAL)
         if meta is None or aim(self._out, meta.flow, self.flow):
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         return self._queue(data, 0, n, self._out)
 
     def send_to(self, data, address):

@@ -20,6 +20,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count, count_two
+from smolmp.errors import EADDRNOTAVAIL, EMSGSIZE
 from smolmp.socket.datagram import DatagramSocket, Metadata, aim, enqueue
 from smolmp.socket.demux import find
 from smolmp.socket.endpoint import (
@@ -97,8 +98,6 @@ _PROTOCOL_UNREACHABLE = const(2)
 _PORT_UNREACHABLE = const(3)
 _FRAGMENTATION_NEEDED = const(4)
 
-_EADDRNOTAVAIL = const(99)
-_EMSGSIZE = const(90)
 
 _MAX_PAYLOAD = const(65507)  # what an IPv4 packet can hold
 
@@ -169,7 +168,7 @@ class Socket(DatagramSocket):
         to = self.metadata().flow
         set_local(to, endpoint)
         if not to[_LPORT]:
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         own[_FAMILY] = self._family = to[_FAMILY]
         own[_LPORT] = to[_LPORT]
         copy_words(own, _LOCAL, to, _LOCAL, 4)
@@ -188,9 +187,9 @@ class Socket(DatagramSocket):
         if endpoint is not None:
             set_remote(to, endpoint)
             if not to[_RPORT] or is_unset(to, _REMOTE):
-                raise OSError(_EADDRNOTAVAIL)
+                raise OSError(EADDRNOTAVAIL)
         if not own[_LPORT]:
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         own[_FAMILY] = to[_FAMILY]
         own[_RPORT] = to[_RPORT]
         self.max_payload = _MAX_PAYLOAD
@@ -222,9 +221,9 @@ class Socket(DatagramSocket):
         own = self.flow
         to = own if meta is None else meta.flow
         if not own[_LPORT] or not to[_RPORT] or aim(self._out, to, own):
-            raise OSError(_EADDRNOTAVAIL)
+            raise OSError(EADDRNOTAVAIL)
         if n > self.max_payload:
-            raise OSError(_EMSGSIZE)
+            raise OSError(EMSGSIZE)
         return enqueue(self, data, 0, n, self._out)
 
     def send_to(self, data, endpoint):
@@ -287,7 +286,7 @@ class Socket(DatagramSocket):
         elif code != _FRAGMENTATION_NEEDED:
             self.error = EHOSTUNREACH
         elif mtu:
-            self.error = _EMSGSIZE
+            self.error = EMSGSIZE
             self._shrink(mtu + _TX_NET)
         else:
             return

@@ -162,6 +162,8 @@ class Express:
         sockets = socket.sockets
         if iface.rx[_RX_NET] != _LEAST_IPV4 or sockets.raw:
             return
+        if not isinstance(socket, udp.Socket):  # a service's, which has no queue
+            return
         kit = self.kit
         kit[0] = socket
         kit[1] = socket._rx.words

@@ -24,6 +24,7 @@ from smolmp.storage.kernels import ring_read_sum, ring_write
 from smolmp.wire import ethernet, ipv4
 from smolmp.wire import tcp as wire_tcp
 from smolmp.wire.checksum import checksum, copy_checksum
+from tools.costs import sockets as programs
 from tools.costs import wire as outside
 from tools.costs.wire import PORT, Server, ping
 from tools.costs.wire import udp as udp_packet
@@ -189,6 +190,21 @@ def icmp_echo():
     show("ping, 56 octets", "all", least(turns, TRIPS))
 
 
+def socket_echo(make, group):
+    """A program's echo, whose turn is to be compared with that of the group above."""
+    host, turns = make()
+    turns(100)
+    before = host.wire.sent
+    turns(100)
+    show(group, "frames out a trip", (host.wire.sent - before) / 100)
+    show(group, "all", least(turns, TRIPS))
+
+
+def socket_echoes():
+    socket_echo(programs.tcp, "TCP echo by the socket module")
+    socket_echo(programs.udp, "UDP echo by the socket module")
+
+
 def idle():
     server = Server()
     socket = server.sockets.add(tcp.Socket(1 << 12, 1 << 12))
@@ -352,6 +368,7 @@ MEASURES = (
     ("nothing to do", idle),
     ("TCP echo", tcp_echo),
     ("UDP echo", udp_echo),
+    ("sockets: echo", socket_echoes),
     ("ping", icmp_echo),
     ("received", received),
     ("sent", sent),

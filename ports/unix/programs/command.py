@@ -250,9 +250,7 @@ def interface(device, address, options, **more):
 
 def fetcher(device):
     """fetch(buf, ms): wait(ms), then recv(buf), in one where the device has that"""
-    from ports.unix.descriptor import Descriptor
-
-    if isinstance(device, Descriptor) and device.fetch:  # not what middleware would pass by
+    if device.fetch:
         return device.fetch
     wait, recv = device.wait, device.recv
 

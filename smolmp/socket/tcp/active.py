@@ -8,6 +8,7 @@ from errno import EADDRINUSE, EHOSTUNREACH, EINVAL, ENOTCONN
 import micropython
 from micropython import const
 
+from smolmp.errors import EISCONN
 from smolmp.siphash import halfsiphash
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import ecn
@@ -29,7 +30,6 @@ _TIME_WAIT = const(10)
 _FLAG_TIMESTAMPS = const(4)
 
 _TCP = const(6)
-_EISCONN = const(106)  # not in every port's errno
 _EPHEMERAL = const(49152)  # RFC 6335 6
 _EPHEMERALS = const(16384)
 
@@ -38,7 +38,7 @@ def connect(socket, iface, remote, local):
     """Socket.connect()."""
     w = socket.w
     if socket.is_open():
-        raise OSError(_EISCONN)
+        raise OSError(EISCONN)
     if socket.sockets is None:
         raise OSError(ENOTCONN)
     if w[_STATE] == _TIME_WAIT:

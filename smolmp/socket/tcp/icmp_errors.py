@@ -13,6 +13,7 @@ import micropython
 from micropython import const
 
 from smolmp.counters import count
+from smolmp.errors import ENETUNREACH
 from smolmp.socket.demux import find
 from smolmp.socket.protocols import ICMP_ERRORS, PATHS_GREW
 from smolmp.socket.tcp import path
@@ -40,7 +41,6 @@ _PORT_UNREACHABLE = const(3)
 _FRAGMENTATION_NEEDED = const(4)
 _PARAM_PROBLEM = const(12)
 _EPROTO = const(71)  # not in every port's errno
-_ENETUNREACH = const(101)
 
 _TCP = const(6)
 
@@ -86,7 +86,7 @@ def reason(kind: int, code: int) -> int:
         if code == _PROTOCOL_UNREACHABLE or code == _PORT_UNREACHABLE:
             return ECONNREFUSED
         if code == 0 or code == 6 or code == 9 or code == 11:  # RFC 1122 3.2.2.1: about a network
-            return _ENETUNREACH
+            return ENETUNREACH
     return EHOSTUNREACH
 
 

@@ -8,6 +8,7 @@ from errno import EADDRINUSE, EINVAL, ENOTCONN
 import micropython
 from micropython import const
 
+from smolmp.errors import EISCONN
 from smolmp.socket import endpoint
 from smolmp.socket.tcp import states, transmit
 from smolmp.socket.tcp.closing import SHUT_RD, SHUT_RDWR, SHUT_WR, stop_reading
@@ -49,7 +50,6 @@ _FLAG_LINGERING = const(1 << 21)
 
 _TCP = const(6)
 _EPIPE = const(32)  # not in every port's errno
-_EISCONN = const(106)
 
 # A builtin is looked for in the module first, then, on a board, in a long list.
 _len = len
@@ -94,7 +94,7 @@ class Socket(Connection):
                 raise OSError(EADDRINUSE)
             return
         if self.is_open():
-            raise OSError(_EISCONN)
+            raise OSError(EISCONN)
         self.forget()
         endpoint.copy_words(w, 0, flow, 0, _HOPS)
         self.relisten()

@@ -1,5 +1,5 @@
 """locked.py KIND: an echo server whose every request is served with the heap locked, but for what
-asyncio itself allocates. KIND: recv, stream, datagram, aio, aio_datagram, asyncio.
+asyncio itself allocates. KIND: recv, stream, datagram, recvfrom, aio, aio_datagram, asyncio.
 
 Whoever connects is served until it hangs up; a datagram "bye" is the last one. The first requests
 may allocate: what is made once, and the neighbour's entry.
@@ -90,6 +90,24 @@ def datagram():
         return True
 
     print("served", count_of(serve, s))
+    s.close()
+
+
+def recvfrom():
+    """Answered to the address that it came from: for as many octets from the same peer the same
+    object, so that "bye" comes with more behind it."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", PORT))
+    print("ready")
+
+    def serve(s):
+        n, peer = s.recvfrom_into(buf)
+        if buf[0] == BYE[0] and buf[1] == BYE[1]:
+            return False
+        s.sendto(buf, peer)
+        return True
+
+    print("served", count_of(serve, s) - 1)
     s.close()
 
 
@@ -225,6 +243,7 @@ def by_asyncio():
     "recv": recv,
     "stream": stream,
     "datagram": datagram,
+    "recvfrom": recvfrom,
     "aio": by_aio,
     "aio_datagram": by_aio_datagram,
     "asyncio": by_asyncio,

@@ -141,6 +141,23 @@ def connect():
     s.close()
 
 
+def large():
+    """More than a segment at a time."""
+    s = connected(ECHO)
+    show("write", s.write, bytes(range(250)) * 12)
+    sleep(300)
+    show("peek", s.recv, 4000, 2)
+    show("recv some", s.recv, 2000)
+    show("recv the rest", s.recv, 4000)
+    s.setblocking(False)
+    show("recv of nothing", s.recv, 4000)
+    s.close()
+    s = connected(CLOSER)
+    show("recv until it hangs up", s.recv, 4000)
+    show("recv its end", s.recv, 4000)
+    s.close()
+
+
 def in_the_background():
     s = socket.socket()
     s.setblocking(False)
@@ -530,6 +547,7 @@ for part in (
     addresses,
     fresh,
     connect,
+    large,
     in_the_background,
     the_peer_closes,
     the_peer_resets,
