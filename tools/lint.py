@@ -202,7 +202,7 @@ class Lint:
                 name = raised_errno(node)
                 if name:
                     where = f"{self.name(path)}:{node.lineno}"
-                    yield f"{where}: {name} is another number on another port: see errno"
+                    yield f"{where}: {name} is another number elsewhere: see errno, errors.py"
             for node in tree.body:
                 name, value = constant(node, known)
                 if name is None:

@@ -150,6 +150,8 @@ def open_device(name, options):
     kernels.install()
     mtu = options.mtu or None
     longest = 0 if options.sleep else awake.LONGEST
+    if options.offload and (options.fd >= 0 or options.packet):
+        options.wrong("--offload: we open the TAP or TUN ourselves then, without --fd or --packet")
     try:
         if options.fd >= 0:
             medium = 2 if options.tun else None
