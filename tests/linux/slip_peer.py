@@ -18,6 +18,9 @@ import sliplib
 
 def main():
     tun, pty = int(sys.argv[1]), int(sys.argv[2])
+    # As RFC 1055 has it: else noise before a packet, and there always is some where a packet has
+    # waited for its retransmission, becomes a part of it.
+    sliplib.config.USE_LEADING_END_BYTE = True
     driver = sliplib.Driver()
     came = went = bad = 0
     line = b""  # what the pty has not taken yet
