@@ -6,12 +6,19 @@ newlib's, told by its errno.EINPROGRESS. What has one number everywhere stands w
 
 from errno import EINPROGRESS
 
-_newlib = EINPROGRESS == 119
-
-EADDRNOTAVAIL = 125 if _newlib else 99
-EAFNOSUPPORT = 106 if _newlib else 97
-EDESTADDRREQ = 121 if _newlib else 89
-EISCONN = 127 if _newlib else 106
-EMSGSIZE = 122 if _newlib else 90
-ENETUNREACH = 114 if _newlib else 101
-ENOPROTOOPT = 109 if _newlib else 92
+if EINPROGRESS == 119:
+    EADDRNOTAVAIL = 125
+    EAFNOSUPPORT = 106
+    EDESTADDRREQ = 121
+    EISCONN = 127
+    EMSGSIZE = 122
+    ENETUNREACH = 114
+    ENOPROTOOPT = 109
+else:
+    EADDRNOTAVAIL = 99
+    EAFNOSUPPORT = 97
+    EDESTADDRREQ = 89
+    EISCONN = 106
+    EMSGSIZE = 90
+    ENETUNREACH = 101
+    ENOPROTOOPT = 92

@@ -101,8 +101,8 @@ def _code(function, kinds):
 
 def _functions(module):
     """(name, function) of all functions of a module and of its classes' methods."""
-    for name in dir(module):
-        thing = getattr(module, name)
+    # dir() asks the module for every name there is, and so makes it load what it loads on demand.
+    for name, thing in module.__dict__.items():
         yield name, thing
         if isinstance(thing, type):
             for method in thing.__dict__:

@@ -10,7 +10,7 @@ from boards import emulated
 # A server on TCP has this of smolmp; and nothing of smolmp.net, of UDP, ICMP sockets, DHCP, DNS,
 # connecting, listening to many, SYN cookies, reports, middleware.
 SERVER = {
-    "": "counters iface phy prng siphash socket storage wire",
+    "": "counters errors iface phy prng siphash socket storage wire",
     "iface": "arp configuration icmp interface ipv4 neighbors path_mtu routes walk",
     "phy": "device wiznet",
     "socket": "deadlines demux endpoint protocols set tcp",

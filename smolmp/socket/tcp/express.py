@@ -247,7 +247,7 @@ def lane(words: ptr32, n: int, f: ptr32, rx, block, ring, now: int) -> int:
             words = kept
     v = (v & 0xFFFF) + ((v >> 16) & 0xFFFF)
     v = (v & 0xFFFF) + (v >> 16)
-    if words[_E_VERIFIED]:  # not on a board
+    if words[_E_VERIFIED]:  # not on a board: as above
         v = 0xFFFF
     if v != 0xFFFF:
         return 0  # what was written behind the ring's end is not there until its length says so

@@ -41,6 +41,7 @@ def test_exact_octets():
     device.flush()
 
 
+# not on a board: 50 KB in one piece, three times
 def test_what_the_device_is_to_cut_is_written_whole():
     class Cutting(Wire):
         segments = 65535

@@ -348,7 +348,7 @@ def short_segments(congestion="none", **options):
 
     Without congestion control, so that what is lost goes again at once.
     """
-    p = Peer()
+    p = Peer(queue=options.pop("queue", _QUEUE))
     s = p.established(mss=MSS, window=options.pop("window", 8192), **options)
     s.rto_min = 1000
     s.w[44] = 1000

@@ -1,6 +1,6 @@
 """Congestion control: RFC 5681, 6928, 7661, 9438; SACK-less recovery under it (RFC 6582, 3042)."""
 
-from tcp_support import MSS, Peer, duplicates, raises, seqs, short_segments
+from tcp_support import DEEP, MSS, Peer, duplicates, raises, seqs, short_segments
 
 from smolmp.socket.tcp import congestion
 
@@ -39,7 +39,7 @@ def test_congestion_window_limits_data_in_flight():
         p, s = limited(name)
         assert len(fill(p, s)) == 10
         p.nothing()
-    p, s = limited("none")
+    p, s = limited("none", queue=DEEP)
     assert len(fill(p, s)) == 82  # the peer's window
 
 

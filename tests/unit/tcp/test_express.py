@@ -382,7 +382,7 @@ def test_a_lone_socket_has_the_whole_budget():
 def test_two_sockets_take_turns():
     """Neither starves, whoever was marked first: sixteen segments each, then it is the other's."""
     for first in (0, 1):
-        p = Peer()
+        p = Peer(queue=DEEP)
         pair = []
         for port in (80, 81):
             p.port, p.iss = port, None
