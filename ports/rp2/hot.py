@@ -101,8 +101,8 @@ def _code(function, kinds):
 
 def _functions(module):
     """(name, function) of all functions of a module and of its classes' methods."""
-    # dir() asks the module for every name there is, and so makes it load what it loads on demand.
-    for name, thing in module.__dict__.items():
+    for name in dir(module):
+        thing = getattr(module, name)
         yield name, thing
         if isinstance(thing, type):
             for method in thing.__dict__:
@@ -127,7 +127,8 @@ def warm(what=WHAT) -> int:
     starts = set()
     chosen = []
     taken = 0
-    for module in sys.modules:
+    # A list: dir() asks a module for every name there is, and one loads what it has on demand.
+    for module in list(sys.modules):
         if module.startswith(("smolmp.", "ports.")):
             names = what.get(module, ())
             for name, function in _functions(sys.modules[module]):
