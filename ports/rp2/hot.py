@@ -1,7 +1,7 @@
 """For firmware with smolmp frozen in: what every packet passes, copied from flash into RAM.
 
 Frozen code runs from flash through a cache of 16 KiB, which MicroPython's own runtime fills alone;
-of a segment's time a third is waiting for flash. `warm()` takes 52 to 66 KB of RAM; echoes are
+of a segment's time a third is waiting for flash. `warm()` takes 61 to 66 KB of RAM; echoes are
 then 45 % more a second, bulk a sixth faster, a ping is answered in three quarters of the time
 (emulated, see `make bench-rp2`). Of no use, and without effect, where smolmp's code is in RAM
 already. After ports/rp2/resident.py's begin() it helps a little less.
@@ -29,7 +29,7 @@ from uctypes import addressof, bytearray_at
 _CODE = const(12)  # where a function object has the address
 _ALLOC = const(8)  # where a dict has how many pairs its table has room for
 _TABLE = const(12)  # and the table's address
-_LONGEST = const(5000)  # a larger gap is not one function; express.lane has 4508
+_LONGEST = const(5000)  # a larger gap is not one function; ipv4.classify has 4664
 
 WHAT = {
     "ports.rp2.bus": ("receive", "transmit", "alert"),
